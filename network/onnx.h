@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "network/network.h"
+
+namespace lathe::network {
+
+struct OnnxExportOptions {
+  std::string graph_name = "lathe";
+  /// false: batch dimension 1. true: a symbolic batch dimension "N".
+  bool dynamic_batch = false;
+  /// Stored as metadata_props of the model, for example {"lathe.architecture": "..."}.
+  std::map<std::string, std::string> metadata;
+};
+
+/// Returns the model as ONNX bytes (opset 17, IR version 8), with its weights inside. relu6 is
+/// Clip, swish is Sigmoid and Mul, channel shuffle is Reshape, Transpose, Reshape.
+std::string to_onnx(const Model& model, const OnnxExportOptions& options = {});
+
+/// The same without weights: every initialiser is external data at `lathe:random?seed=N`, so that a
+/// candidate for measurement is a few kilobytes. import_onnx fills it by random_weights(network,
+/// N).
+std::string to_onnx_without_weights(const Network& network, uint64_t seed);
+
+struct OnnxLimits {
+  size_t max_bytes = size_t{256} << 20;      ///< of the file
+  size_t max_graph_bytes = size_t{8} << 20;  ///< of the file besides weight values
+  size_t max_nodes = 10000;
+  int64_t max_parameters = int64_t{64} << 20;          ///< float values
+  int64_t max_activation_elements = int64_t{1} << 28;  ///< of one tensor
+};
+
+/// Reads an ONNX model of lathe's operators; a symbolic batch is read as 1. Recognises what to_onnx
+/// writes (swish, hard-swish, channel shuffle) and the common spellings of other exporters (Gemm,
+/// MatMul + Add, ReduceMean over H and W, Clip with bounds 0 and 6, Constant nodes, Dropout and
+/// Identity). Never reads another file: external data other than `lathe:random` is refused. \throws
+/// DataError naming the node and operator, or the byte limit, for anything malformed, too large or
+/// unsupported. Never crashes on hostile input.
+Model import_onnx(const std::string& bytes, const OnnxLimits& limits = {});
+
+}  // namespace lathe::network

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <vector>
+
+#include "network/network.h"
+
+namespace lathe::network {
+
+/// Returns the model with every BatchNorm that follows a convolution (and is its only use) folded
+/// into the convolution's weight and bias. Other BatchNorms stay. Outputs are the same up to
+/// rounding. \throws InvariantError if a parameter is missing.
+Model fold_batch_norm(const Model& model);
+
+/// Returns the model with each Activation moved into the Conv2d, Linear or Add before it where it
+/// is the only use. The weights are unchanged.
+Model fuse_activations(const Model& model);
+
+/// Returns which nodes the output needs, indexed by NodeId; the input always counts as needed.
+std::vector<bool> needed_nodes(const Network& network);
+
+/// Returns the network without the nodes that its output does not need (the input stays).
+Network drop_unused(const Network& network);
+
+/// The form that is exported and measured: drop_unused, fold_batch_norm, then fuse_activations.
+/// Every parameter is named after its node, so nodes that shared a tensor have one each.
+Model deploy(const Model& model);
+
+/// The same rewriting of the network alone, for latency: parameters are renamed and resized as
+/// deploy does.
+Network deploy(const Network& network);
+
+/// Runs the model on `input` (float NCHW, any N) by plain loops: the oracle for executors, engines
+/// and exporters. Slow; for tests and parity checks of small inputs.
+Tensor run_reference(const Model& model, const Tensor& input);
+
+}  // namespace lathe::network
