@@ -1,0 +1,138 @@
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+
+#include "latency/fleet/agent_client.h"
+#include "lathe/v1/device_agent.grpc.pb.h"
+
+// The calls of AgentClient: how they end from another thread, and the lease that some run under.
+
+namespace lathe::latency {
+
+inline std::chrono::system_clock::time_point deadline_after(double seconds) {
+  return std::chrono::system_clock::now() +
+         std::chrono::duration_cast<std::chrono::system_clock::duration>(
+             std::chrono::duration<double>(seconds));
+}
+
+/// The calls in flight, so that they can be ended from another thread.
+class ActiveCalls {
+ public:
+  /// Returns false if everything was cancelled already.
+  bool add(grpc::ClientContext* context) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (cancelled_) return false;
+    contexts_.insert(context);
+    return true;
+  }
+  void remove(grpc::ClientContext* context) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    contexts_.erase(context);
+  }
+  void cancel() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    cancelled_ = true;
+    for (grpc::ClientContext* context : contexts_) context->TryCancel();
+  }
+  bool cancelled() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return cancelled_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::set<grpc::ClientContext*> contexts_;
+  bool cancelled_ = false;
+};
+
+/// One call: its context with deadline and token, registered as long as it lives.
+class Call {
+ public:
+  Call(ActiveCalls& calls, const std::string& token, double timeout_s) : calls_(calls) {
+    context_.set_deadline(deadline_after(timeout_s));
+    if (!token.empty()) context_.AddMetadata("authorization", "Bearer " + token);
+    if (!calls_.add(&context_)) context_.TryCancel();
+  }
+  ~Call() { calls_.remove(&context_); }
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+  grpc::ClientContext* context() { return &context_; }
+
+ private:
+  ActiveCalls& calls_;
+  grpc::ClientContext context_;
+};
+
+/// The lease's stream and the thread that reads it to its end.
+class StreamLease : public Lease {
+ public:
+  /// Takes over `call` and `reader`, whose first grant was read already.
+  StreamLease(std::unique_ptr<Call> call,
+              std::unique_ptr<grpc::ClientReader<v1::AcquireResponse>> reader,
+              const v1::Lease& granted)
+      : call_(std::move(call)),
+        reader_(std::move(reader)),
+        id_(granted.id()),
+        token_(granted.fencing_token()) {
+    watcher_ = std::thread([this] { watch(); });
+  }
+  ~StreamLease() override {
+    call_->context()->TryCancel();
+    watcher_.join();
+  }
+  bool lost() const override { return lost_; }
+  const std::string& id() const override { return id_; }
+  uint64_t fencing_token() const override { return token_; }
+
+  /// Ends `context` if the lease is lost while it is registered here.
+  void guard(grpc::ClientContext* context) const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    guarded_ = context;
+    if (lost_ && context != nullptr) context->TryCancel();
+  }
+
+ private:
+  void watch() {
+    v1::AcquireResponse response;
+    while (reader_->Read(&response)) {
+    }
+    reader_->Finish();
+    const std::lock_guard<std::mutex> lock(mutex_);
+    lost_ = true;
+    if (guarded_ != nullptr) guarded_->TryCancel();
+  }
+
+  std::unique_ptr<Call> call_;
+  std::unique_ptr<grpc::ClientReader<v1::AcquireResponse>> reader_;
+  std::string id_;
+  uint64_t token_;
+  mutable std::mutex mutex_;
+  mutable grpc::ClientContext* guarded_ = nullptr;
+  std::atomic<bool> lost_{false};
+  std::thread watcher_;
+};
+
+/// Ties a call to the lease under which it runs.
+class UnderLease {
+ public:
+  UnderLease(const Lease& lease, grpc::ClientContext* context)
+      : lease_(dynamic_cast<const StreamLease&>(lease)) {
+    lease_.guard(context);
+  }
+  ~UnderLease() { lease_.guard(nullptr); }
+  UnderLease(const UnderLease&) = delete;
+  UnderLease& operator=(const UnderLease&) = delete;
+
+ private:
+  const StreamLease& lease_;
+};
+
+}  // namespace lathe::latency

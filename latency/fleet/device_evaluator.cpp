@@ -1,0 +1,157 @@
+#include "latency/fleet/device_evaluator.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "core/log.h"
+#include "network/onnx.h"
+#include "network/passes.h"
+
+namespace lathe::latency {
+namespace {
+
+constexpr uint64_t kWeightSeed =
+    1;  // latency does not depend on it, but equal networks should be equal files
+
+/// How long a measurement may take on the board: two long inferences may go past the budget, and a
+/// slow board needs time to start its workers.
+double board_time_limit_s(const MeasurementPlan& plan) { return 3.0 * plan.budget_s + 120.0; }
+
+}  // namespace
+
+DeviceEvaluator::DeviceEvaluator(BoardClass& board_class, MeasurementStore* store,
+                                 std::string id_prefix)
+    : class_(board_class), store_(store), id_prefix_(std::move(id_prefix)) {}
+
+int DeviceEvaluator::boards() const {
+  return static_cast<int>(std::max(class_.config.agents.size(), class_.boards().size()));
+}
+
+JobOptions DeviceEvaluator::job_options() const {
+  return {class_.config.engine, class_.config.threads, class_.config.precision,
+          class_.config.memory_limit_bytes};
+}
+
+MeasurementKey DeviceEvaluator::store_key(const network::Digest& structure,
+                                          const MeasurementPlan& plan,
+                                          const AgentDescription& board) const {
+  MeasurementKey key;
+  key.structure = structure;
+  key.engine = class_.config.engine;
+  for (const AgentDescription::Engine& engine : board.engines) {
+    if (engine.name == key.engine) key.engine_version = engine.version;
+  }
+  key.precision = class_.config.precision;
+  key.threads = class_.config.threads;
+  key.device_fingerprint = board.fingerprint;
+  key.target_half_width = plan.target_half_width;
+  return key;
+}
+
+std::future<Result<LatencyEstimate>> DeviceEvaluator::measure(const search::Candidate& candidate,
+                                                              const MeasurementPlan& plan) {
+  if (candidate.network == nullptr) {
+    throw InvariantError("DeviceEvaluator::measure: candidate " +
+                         candidate.architecture.to_string() +
+                         " has no network, expected a space that lowers to networks");
+  }
+  return measure_onnx(
+      candidate.structure,
+      [&candidate] {
+        return network::to_onnx_without_weights(network::deploy(*candidate.network), kWeightSeed);
+      },
+      plan);
+}
+
+std::future<Result<LatencyEstimate>> DeviceEvaluator::measure_onnx(
+    const network::Digest& structure, const std::function<std::string()>& make_onnx,
+    const MeasurementPlan& plan) {
+  const FlightKey key{structure,       plan.target_half_width, plan.budget_s,  plan.level,
+                      plan.min_blocks, plan.max_blocks,        plan.processes, plan.fresh};
+  std::promise<Result<LatencyEstimate>> promise;
+  std::future<Result<LatencyEstimate>> future = promise.get_future();
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    Flight& flight = flights_[key];
+    flight.waiting.push_back(std::move(promise));
+    if (flight.waiting.size() > 1) return future;
+  }
+  auto job = std::make_unique<Job>();
+  try {
+    job->onnx = make_onnx();
+  } catch (const Error& error) {
+    deliver(key, Failure{FailureKind::Unsupported,
+                         std::string("export for measurement: ") + error.what()});
+    return future;
+  }
+  job->sha256 = sha256_hex(job->onnx);
+  if (store_ != nullptr && !plan.fresh) {
+    job->answer_from_store = [this, key, structure,
+                              plan](const std::vector<AgentDescription>& boards) {
+      try {
+        for (const AgentDescription& board : boards) {
+          std::optional<LatencyEstimate> stored = store_->find(store_key(structure, plan, board));
+          if (!stored) continue;
+          deliver(key, *stored);
+          return true;
+        }
+      } catch (const Error& error) {
+        log::warning(std::string("measured afresh: ") + error.what());
+      }
+      return false;
+    };
+  }
+  job->run = [this, key, structure, plan, sha256 = job->sha256](
+                 AgentClient& client, const Lease& lease,
+                 const std::string& id) -> std::optional<Failure> {
+    Result<LatencyEstimate> result =
+        client.measure(lease, id, sha256, job_options(), plan, board_time_limit_s(plan));
+    if (!result.ok()) return result.failure();
+    const bool poor =
+        result->verdict == Verdict::Disturbed || result->verdict == Verdict::Throttled;
+    class_.record(client.address(), poor ? 0.0 : 1.0, true);
+    result->conditions.extra["agent"] = client.address();
+    result->conditions.extra["device"] = class_.config.name;
+    if (store_ != nullptr) remember(structure, plan, client.address(), *result);
+    deliver(key, *result);
+    return std::nullopt;
+  };
+  job->fail = [this, key](const Failure& failure) { deliver(key, failure); };
+  submit(std::move(job));
+  return future;
+}
+
+/// A store that cannot be written costs a later run a measurement, not this one its result.
+void DeviceEvaluator::remember(const network::Digest& structure, const MeasurementPlan& plan,
+                               const std::string& address, const LatencyEstimate& estimate) {
+  try {
+    for (const AgentDescription& board : class_.boards()) {
+      if (board.address == address) store_->add(store_key(structure, plan, board), estimate);
+    }
+  } catch (const Error& error) {
+    log::warning(std::string("a measurement is not kept for other runs: ") + error.what());
+  }
+}
+
+void DeviceEvaluator::submit(std::unique_ptr<Job> job) {
+  job->id = id_prefix_ + "-" + std::to_string(next_id_++);
+  job->waiting_since_s = steady_clock().now_s();
+  if (!class_.queue.push(job)) job->fail(*class_.queue.closed());
+}
+
+void DeviceEvaluator::deliver(const FlightKey& key, const Result<LatencyEstimate>& result) {
+  Flight flight;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = flights_.find(key);
+    if (found == flights_.end()) return;
+    flight = std::move(found->second);
+    flights_.erase(found);
+  }
+  for (std::promise<Result<LatencyEstimate>>& promise : flight.waiting) promise.set_value(result);
+}
+
+}  // namespace lathe::latency

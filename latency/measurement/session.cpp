@@ -1,0 +1,214 @@
+#include "latency/measurement/session.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <string>
+
+#include "core/error.h"
+#include "core/statistics.h"
+
+namespace lathe::latency {
+namespace {
+
+constexpr double kNormal95 = 1.96;
+constexpr double kBatchSeconds = 0.05;  // the driver reports at least this often
+
+void require(bool condition, const char* what, double value, const char* expected) {
+  if (condition) return;
+  throw InvariantError(std::string("MeasurementSession: ") + what + " = " + std::to_string(value) +
+                       ", expected " + expected);
+}
+
+}  // namespace
+
+MeasurementSession::MeasurementSession(const SessionOptions& options)
+    : options_(options), interleaving_(options.plan.seed) {
+  const MeasurementPlan& plan = options.plan;
+  require(options.reference_s > 0.0, "reference_s", options.reference_s, "a positive time");
+  require(plan.target_half_width > 0.0, "target_half_width", plan.target_half_width, "more than 0");
+  require(plan.level > 0.0 && plan.level < 1.0, "level", plan.level, "between 0 and 1");
+  require(plan.budget_s > 0.0, "budget_s", plan.budget_s, "more than 0");
+  require(plan.min_blocks >= 1, "min_blocks", plan.min_blocks, "at least 1");
+  require(plan.max_blocks >= plan.min_blocks, "max_blocks", plan.max_blocks, "at least min_blocks");
+  require(plan.processes >= 1, "processes", plan.processes, "at least 1");
+  require(plan.min_block_s >= 0.0, "min_block_s", plan.min_block_s, "at least 0");
+}
+
+void MeasurementSession::begin_process(double candidate_s, double reference_s, double elapsed_s) {
+  require(candidate_s > 0.0, "candidate_s", candidate_s, "a positive time");
+  require(reference_s > 0.0, "reference_s", reference_s, "a positive time");
+  candidate_s_ = candidate_s;
+  reference_s_ = reference_s;
+  start_cost_s_ = elapsed_s - elapsed_s_;
+  elapsed_s_ = elapsed_s;
+  process_start_s_ = elapsed_s;
+  process_blocks_ = 0;
+  kept_ratios_.emplace_back();
+  all_ratios_.emplace_back();
+}
+
+void MeasurementSession::feed(const Block& block, double elapsed_s) {
+  if (kept_ratios_.empty()) throw InvariantError("MeasurementSession::feed: no process was begun");
+  require(block.candidate_s > 0.0, "candidate_s", block.candidate_s, "a positive time");
+  require(block.reference_s > 0.0, "reference_s", block.reference_s, "a positive time");
+  elapsed_s_ = elapsed_s;
+  const double ratio = std::log(block.candidate_s / block.reference_s);
+  all_ratios_.back().push_back(ratio);
+  reference_times_s_.push_back(block.reference_s);
+  const BlockFault fault = block_fault(block.conditions, options_.limits);
+  if (fault != BlockFault::None) {
+    ++rejected_;
+    ++faults_[fault];
+    return;
+  }
+  ++kept_;
+  ++process_blocks_;
+  kept_ratios_.back().push_back(ratio);
+}
+
+/// A process has given its share when its blocks alone would reach the target together with equal
+/// ones of the other processes, or its share of budget and blocks is used up.
+bool MeasurementSession::process_is_done() const {
+  const MeasurementPlan& plan = options_.plan;
+  const double planned = std::max(plan.processes, processes());
+  const double blocks = static_cast<double>(all_ratios_.back().size());
+  if (blocks >= std::ceil(plan.max_blocks / static_cast<double>(plan.processes))) return true;
+  const double share_end_s = plan.budget_s * processes() / planned;
+  if (elapsed_s_ >= share_end_s) return true;
+  if (static_cast<double>(process_blocks_) <
+      std::ceil(plan.min_blocks / static_cast<double>(plan.processes))) {
+    return false;
+  }
+  const double within = median_standard_error(kept_ratios_.back());
+  const double between = options_.process_variance.variance();
+  const double variance = (within * within + between) / planned;
+  // Half of what the target leaves for the blocks when the processes' differences alone are beyond
+  // it.
+  const double allowed =
+      std::max(plan.target_half_width * plan.target_half_width / (kNormal95 * kNormal95),
+               2.0 * between / planned);
+  return variance <= allowed;
+}
+
+std::vector<BlockPlan> MeasurementSession::plan_blocks() {
+  const MeasurementPlan& plan = options_.plan;
+  BlockPlan block;
+  block.candidate_inferences = inferences_per_block(candidate_s_, plan.min_block_s);
+  block.reference_inferences = inferences_per_block(reference_s_, plan.min_block_s);
+  block.candidate_primers = primer_inferences(candidate_s_);
+  block.reference_primers = primer_inferences(reference_s_);
+  const double block_s = candidate_s_ * (block.candidate_inferences + block.candidate_primers) +
+                         reference_s_ * (block.reference_inferences + block.reference_primers);
+  const double missing = std::ceil(plan.min_blocks / static_cast<double>(plan.processes)) -
+                         static_cast<double>(process_blocks_);
+  double count = std::max(2.0, std::min(kBatchSeconds / block_s, std::max(missing, 2.0)));
+  count = std::min(count, std::max(1.0, (plan.budget_s - elapsed_s_) / block_s));
+  std::vector<BlockPlan> blocks(static_cast<size_t>(count), block);
+  for (BlockPlan& planned : blocks) planned.candidate_first = interleaving_.next();
+  return blocks;
+}
+
+Step MeasurementSession::next() {
+  const MeasurementPlan& plan = options_.plan;
+  if (kept_ratios_.empty()) return {Step::Kind::StartProcess, {}};
+  // A process that was begun always runs at least one batch, else it would contribute nothing.
+  if (all_ratios_.back().empty() || !process_is_done()) return {Step::Kind::Blocks, plan_blocks()};
+  if (processes() < plan.processes) return {Step::Kind::StartProcess, {}};
+  if (enough_kept() && half_width() <= plan.target_half_width && kept_ >= plan.min_blocks) {
+    return {Step::Kind::Finish, {}};
+  }
+  const int64_t run = kept_ + rejected_;
+  const double process_s = start_cost_s_ + (elapsed_s_ - process_start_s_);
+  if (run >= plan.max_blocks || elapsed_s_ + process_s > plan.budget_s)
+    return {Step::Kind::Finish, {}};
+  return {Step::Kind::StartProcess, {}};
+}
+
+bool MeasurementSession::enough_kept() const { return 2 * kept_ >= options_.plan.min_blocks; }
+
+const std::vector<std::vector<double>>& MeasurementSession::counted_ratios() const {
+  return enough_kept() ? kept_ratios_ : all_ratios_;
+}
+
+RatioEstimate MeasurementSession::estimate() const {
+  return estimate_ratio(counted_ratios(), options_.plan.level, options_.process_variance);
+}
+
+double MeasurementSession::median_ms() const {
+  if (kept_ + rejected_ == 0) return 0.0;
+  return 1e3 * options_.reference_s * std::exp(estimate().log_ratio);
+}
+
+double MeasurementSession::half_width() const {
+  if (kept_ + rejected_ == 0) return 1.0;
+  return std::expm1(estimate().half_width);
+}
+
+double MeasurementSession::reference_drift() const {
+  return median(reference_times_s_) / options_.reference_s - 1.0;
+}
+
+Verdict MeasurementSession::verdict(const RatioEstimate& estimate, double drift) const {
+  if (options_.invalid_timing) return Verdict::InvalidTiming;
+  int64_t throttled = 0;
+  for (const BlockFault fault :
+       {BlockFault::Throttled, BlockFault::SlowClock, BlockFault::TooHot}) {
+    const auto found = faults_.find(fault);
+    if (found != faults_.end()) throttled += found->second;
+  }
+  const double run = static_cast<double>(kept_ + rejected_);
+  if (static_cast<double>(rejected_) > options_.max_rejected_fraction * run || !enough_kept()) {
+    return 2 * throttled >= rejected_ ? Verdict::Throttled : Verdict::Disturbed;
+  }
+  if (std::abs(drift) > options_.max_reference_drift) return Verdict::Disturbed;
+  if (std::expm1(estimate.half_width) > options_.plan.target_half_width) return Verdict::Unsteady;
+  return Verdict::Clean;
+}
+
+LatencyEstimate MeasurementSession::result() const {
+  if (kept_ + rejected_ == 0) throw InvariantError("MeasurementSession::result: no block was fed");
+  const RatioEstimate ratio = estimate();
+  const double scale_ms = 1e3 * options_.reference_s;
+  LatencyEstimate estimate;
+  estimate.median_ms = scale_ms * std::exp(ratio.log_ratio);
+  estimate.interval_ms = {scale_ms * std::exp(ratio.log_ratio - ratio.half_width),
+                          scale_ms * std::exp(ratio.log_ratio + ratio.half_width),
+                          options_.plan.level};
+  std::vector<double> pooled;
+  for (const std::vector<double>& process : counted_ratios()) {
+    for (double value : process) pooled.push_back(scale_ms * std::exp(value));
+  }
+  estimate.p90_ms = quantile(pooled, 0.90);
+  estimate.p99_ms = quantile(pooled, 0.99);
+  estimate.kept = kept_;
+  estimate.rejected = rejected_;
+  estimate.processes = processes();
+  estimate.wall_s = elapsed_s_;
+  const double drift = reference_drift();
+  estimate.verdict = verdict(ratio, drift);
+  char text[32];
+  std::snprintf(text, sizeof text, "%+.4f", drift);
+  estimate.conditions.extra["reference_drift"] = text;
+  for (const auto& [fault, count] : faults_) {
+    estimate.conditions.extra[std::string("rejected.") + to_string(fault)] = std::to_string(count);
+  }
+  return estimate;
+}
+
+std::vector<double> MeasurementSession::block_ms() const {
+  std::vector<double> times;
+  for (const std::vector<double>& process : kept_ratios_) {
+    for (double value : process) times.push_back(1e3 * options_.reference_s * std::exp(value));
+  }
+  return times;
+}
+
+ProcessVariance MeasurementSession::learned_variance() const {
+  ProcessVariance variance = options_.process_variance;
+  if (kept_ == 0) return variance;
+  variance.learn(estimate_ratio(kept_ratios_, options_.plan.level, variance));
+  return variance;
+}
+
+}  // namespace lathe::latency
