@@ -1,0 +1,198 @@
+// XNNPACK's operator interface from 2023 on: an operator is created, reshaped (which asks for a
+// workspace) and then set up with pointers. Element-wise operators are of one generic kind without
+// a clamp; means are reductions.
+#include <array>
+#include <limits>
+
+#include "device_agent/engine/xnnpack/bound_kernel.h"
+
+namespace lathe::device::xnn {
+
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+void unary(BoundKernel& kernel, xnn_unary_operator type, const xnn_unary_params* params,
+           const Image& input, const Image& output) {
+  xnn_operator_t op = nullptr;
+  check(xnn_create_unary_elementwise_nc(type, xnn_datatype_fp32, xnn_datatype_fp32, params, nullptr,
+                                        nullptr, 0, &op),
+        "element-wise operator");
+  kernel.add(op);
+  check(xnn_reshape_unary_elementwise_nc(op, input.pixels(), input.channels, input.stride,
+                                         output.stride, kernel.pool()),
+        "element-wise reshape");
+  check(xnn_setup_unary_elementwise_nc(op, input.data, output.data), "element-wise set-up");
+}
+
+void binary(BoundKernel& kernel, xnn_binary_operator type, const Image& a, const Image& b,
+            const Image& output) {
+  xnn_operator_t op = nullptr;
+  check(
+      xnn_create_binary_elementwise_nd(type, xnn_datatype_fp32, nullptr, nullptr, nullptr, 0, &op),
+      "binary operator");
+  kernel.add(op);
+  const std::array<size_t, 2> first{a.pixels(), a.channels};
+  const std::array<size_t, 2> second{b.pixels(), b.channels};
+  check(xnn_reshape_binary_elementwise_nd(op, first.size(), first.data(), second.size(),
+                                          second.data(), kernel.pool()),
+        "binary reshape");
+  check(xnn_setup_binary_elementwise_nd(op, a.data, b.data, output.data), "binary set-up");
+}
+
+}  // namespace
+
+const char* version() { return "2024-11"; }
+
+void convolution(BoundKernel& kernel, const Window& window, uint32_t groups, const float* weight,
+                 const float* bias, Clamp clamp, const Image& input, const Image& output) {
+  xnn_operator_t op = nullptr;
+  check(xnn_create_convolution2d_nhwc_f32(
+            window.padding, window.padding, window.padding, window.padding, window.kernel,
+            window.kernel, window.stride, window.stride, 1, 1, groups, input.channels / groups,
+            output.channels / groups, input.stride, output.stride, weight, bias, clamp.low,
+            clamp.high, 0, nullptr, nullptr, &op),
+        "convolution");
+  kernel.add(op);
+  size_t bytes = 0;
+  size_t alignment = 0;
+  size_t height = 0;
+  size_t width = 0;
+  check(xnn_reshape_convolution2d_nhwc_f32(op, 1, input.height, input.width, &bytes, &alignment,
+                                           &height, &width, kernel.pool()),
+        "convolution reshape");
+  check(xnn_setup_convolution2d_nhwc_f32(op, kernel.scratch(bytes), input.data, output.data),
+        "convolution set-up");
+}
+
+void fully_connected(BoundKernel& kernel, const float* weight, const float* bias, Clamp clamp,
+                     const Image& input, const Image& output) {
+  xnn_operator_t op = nullptr;
+  check(xnn_create_fully_connected_nc_f32(input.channels, output.channels, input.stride,
+                                          output.stride, weight, bias, clamp.low, clamp.high, 0,
+                                          nullptr, nullptr, &op),
+        "fully connected");
+  kernel.add(op);
+  check(xnn_reshape_fully_connected_nc_f32(op, 1, kernel.pool()), "fully connected reshape");
+  check(xnn_setup_fully_connected_nc_f32(op, input.data, output.data), "fully connected set-up");
+}
+
+void clamp(BoundKernel& kernel, Clamp clamp, const Image& input, const Image& output) {
+  xnn_unary_params params{};
+  params.clamp.min = clamp.low;
+  params.clamp.max = clamp.high;
+  unary(kernel, xnn_unary_clamp, &params, input, output);
+}
+
+void hard_swish(BoundKernel& kernel, const Image& input, const Image& output) {
+  unary(kernel, xnn_unary_hardswish, nullptr, input, output);
+}
+
+void sigmoid(BoundKernel& kernel, const Image& input, const Image& output) {
+  unary(kernel, xnn_unary_sigmoid, nullptr, input, output);
+}
+
+void copy(BoundKernel& kernel, const Image& input, const Image& output) {
+  xnn_operator_t op = nullptr;
+  check(xnn_create_copy_nc_x32(0, &op), "copy");
+  kernel.add(op);
+  check(xnn_reshape_copy_nc_x32(op, input.pixels(), input.channels, input.stride, output.stride,
+                                kernel.pool()),
+        "copy reshape");
+  check(xnn_setup_copy_nc_x32(op, input.data, output.data), "copy set-up");
+}
+
+void channel_shuffle(BoundKernel& kernel, size_t groups, const Image& input, const Image& output) {
+  xnn_operator_t op = nullptr;
+  check(xnn_create_channel_shuffle_nc_x32(groups, input.channels / groups, input.stride,
+                                          output.stride, 0, &op),
+        "channel shuffle");
+  kernel.add(op);
+  check(xnn_reshape_channel_shuffle_nc_x32(op, input.pixels(), kernel.pool()),
+        "channel shuffle reshape");
+  check(xnn_setup_channel_shuffle_nc_x32(op, input.data, output.data), "channel shuffle set-up");
+}
+
+void max_pool(BoundKernel& kernel, const Window& window, const Image& input, const Image& output) {
+  xnn_operator_t op = nullptr;
+  check(xnn_create_max_pooling2d_nhwc_f32(
+            window.padding, window.padding, window.padding, window.padding, window.kernel,
+            window.kernel, window.stride, window.stride, 1, 1, -kInfinity, kInfinity, 0, &op),
+        "max pooling");
+  kernel.add(op);
+  size_t height = 0;
+  size_t width = 0;
+  check(xnn_reshape_max_pooling2d_nhwc_f32(op, 1, input.height, input.width, input.channels,
+                                           input.stride, output.stride, &height, &width,
+                                           kernel.pool()),
+        "max pooling reshape");
+  check(xnn_setup_max_pooling2d_nhwc_f32(op, input.data, output.data), "max pooling set-up");
+}
+
+void average_pool(BoundKernel& kernel, const Window& window, const Image& input,
+                  const Image& output) {
+  xnn_operator_t op = nullptr;
+  check(xnn_create_average_pooling2d_nhwc_f32(
+            window.padding, window.padding, window.padding, window.padding, window.kernel,
+            window.kernel, window.stride, window.stride, -kInfinity, kInfinity, 0, &op),
+        "average pooling");
+  kernel.add(op);
+  size_t bytes = 0;
+  size_t alignment = 0;
+  size_t height = 0;
+  size_t width = 0;
+  check(xnn_reshape_average_pooling2d_nhwc_f32(op, 1, input.height, input.width, input.channels,
+                                               input.stride, output.stride, &bytes, &alignment,
+                                               &height, &width, kernel.pool()),
+        "average pooling reshape");
+  check(xnn_setup_average_pooling2d_nhwc_f32(op, kernel.scratch(bytes), input.data, output.data),
+        "average pooling set-up");
+}
+
+void global_average_pool(BoundKernel& kernel, const Image& input, const Image& output) {
+  Image dense = input;
+  if (input.stride != input.channels) {  // reductions take no stride
+    dense.data = static_cast<float*>(
+        kernel.scratch((input.pixels() * input.channels) * sizeof(float) + XNN_EXTRA_BYTES));
+    dense.stride = input.channels;
+    copy(kernel, input, dense);
+  }
+  xnn_operator_t op = nullptr;
+  check(xnn_create_reduce_nd(xnn_reduce_mean, xnn_datatype_fp32, nullptr, nullptr, 0, &op),
+        "global average pooling");
+  kernel.add(op);
+  const std::array<size_t, 2> shape{dense.pixels(), dense.channels};
+  const std::array<int64_t, 1> axes{0};
+  size_t bytes = 0;
+  size_t alignment = 0;
+  check(xnn_reshape_reduce_nd(op, axes.size(), axes.data(), shape.size(), shape.data(), &bytes,
+                              &alignment, kernel.pool()),
+        "global average pooling reshape");
+  check(xnn_setup_reduce_nd(op, kernel.scratch(bytes), dense.data, output.data),
+        "global average pooling set-up");
+}
+
+void resize_bilinear(BoundKernel& kernel, const Image& input, const Image& output) {
+  xnn_operator_t op = nullptr;
+  check(xnn_create_resize_bilinear2d_nhwc_f32(output.height, output.width, 0, &op), "resize");
+  kernel.add(op);
+  size_t bytes = 0;
+  size_t alignment = 0;
+  check(xnn_reshape_resize_bilinear2d_nhwc_f32(op, 1, input.height, input.width, input.channels,
+                                               input.stride, output.stride, &bytes, &alignment,
+                                               kernel.pool()),
+        "resize reshape");
+  check(xnn_setup_resize_bilinear2d_nhwc_f32(op, kernel.scratch(bytes), input.data, output.data),
+        "resize set-up");
+}
+
+void add(BoundKernel& kernel, Clamp limits, const Image& a, const Image& b, const Image& output) {
+  binary(kernel, xnn_binary_add, a, b, output);
+  if (limits.low > -kInfinity || limits.high < kInfinity) clamp(kernel, limits, output, output);
+}
+
+void multiply(BoundKernel& kernel, const Image& a, const Image& b, const Image& output) {
+  binary(kernel, xnn_binary_multiply, a, b, output);
+}
+
+}  // namespace lathe::device::xnn

@@ -1,0 +1,110 @@
+#include "device_agent/engine/xnnpack/packing.h"
+
+#include <cmath>
+#include <utility>
+#include <variant>
+
+namespace lathe::device::xnn {
+
+WeightPacker::WeightPacker(const network::Network& network, network::Weights weights)
+    : weights_(std::move(weights)) {
+  network::check_weights(network, weights_);
+  for (const network::Node& node : network.nodes()) {
+    for (const network::Parameter& parameter : node.parameters) ++uses_[parameter.name];
+  }
+}
+
+std::vector<float> WeightPacker::take(const network::Parameter& parameter) {
+  const auto found = weights_.find(parameter.name);
+  // A node that lowers to several kernels takes its weights once; the plan never asks a second
+  // time.
+  if (found == weights_.end())
+    throw InvariantError("WeightPacker::take: " + parameter.name + " was taken before");
+  if (--uses_[parameter.name] > 0) return found->second.values;
+  std::vector<float> values = std::move(found->second.values);
+  weights_.erase(found);
+  return values;
+}
+
+PackedWeights WeightPacker::convolution(const network::Node& node) {
+  const network::Parameter& parameter = node.parameters.at(0);
+  const std::vector<float> from = take(parameter);
+  PackedWeights packed;
+  if (node.parameters.size() > 1) packed.bias = take(node.parameters[1]);
+  const auto outputs = static_cast<size_t>(parameter.shape[0]);
+  const auto inputs = static_cast<size_t>(parameter.shape[1]);
+  const auto taps = static_cast<size_t>(parameter.shape[2] * parameter.shape[3]);
+  packed.weight.resize(from.size());
+  for (size_t o = 0; o < outputs; ++o) {
+    for (size_t i = 0; i < inputs; ++i) {
+      for (size_t t = 0; t < taps; ++t)
+        packed.weight[(o * taps + t) * inputs + i] = from[(o * inputs + i) * taps + t];
+    }
+  }
+  return packed;
+}
+
+PackedWeights WeightPacker::linear(const network::Node& node, int64_t flattened_pixels) {
+  PackedWeights packed;
+  packed.weight = take(node.parameters.at(0));
+  if (node.parameters.size() > 1) packed.bias = take(node.parameters[1]);
+  if (flattened_pixels == 1) return packed;
+  const auto outputs = static_cast<size_t>(node.parameters[0].shape[0]);
+  const auto inputs = static_cast<size_t>(node.parameters[0].shape[1]);
+  const auto pixels = static_cast<size_t>(flattened_pixels);
+  const size_t channels = inputs / pixels;
+  std::vector<float> row(inputs);
+  for (size_t o = 0; o < outputs; ++o) {
+    float* weights = packed.weight.data() + o * inputs;
+    for (size_t c = 0; c < channels; ++c) {
+      for (size_t p = 0; p < pixels; ++p) row[p * channels + c] = weights[c * pixels + p];
+    }
+    std::copy(row.begin(), row.end(), weights);
+  }
+  return packed;
+}
+
+PackedWeights WeightPacker::affine(const network::Node& node, size_t channels) {
+  PackedWeights packed;
+  const auto* norm = std::get_if<network::BatchNorm>(&node.op);
+  if (norm == nullptr) {
+    packed.weight.assign(channels, 1.0F / 6.0F);
+    packed.bias.assign(channels, 0.5F);
+    return packed;
+  }
+  const std::vector<float> gamma = take(node.parameters.at(0));
+  const std::vector<float> beta = take(node.parameters.at(1));
+  const std::vector<float> mean = take(node.parameters.at(2));
+  const std::vector<float> variance = take(node.parameters.at(3));
+  for (size_t c = 0; c < channels; ++c) {
+    const double scale =
+        static_cast<double>(gamma[c]) / std::sqrt(static_cast<double>(variance[c]) + norm->epsilon);
+    packed.weight.push_back(static_cast<float>(scale));
+    packed.bias.push_back(
+        static_cast<float>(static_cast<double>(beta[c]) - scale * static_cast<double>(mean[c])));
+  }
+  return packed;
+}
+
+namespace {
+
+Window make_window(int64_t kernel, int64_t stride, int64_t padding) {
+  return {static_cast<uint32_t>(kernel), static_cast<uint32_t>(stride),
+          static_cast<uint32_t>(padding)};
+}
+
+}  // namespace
+
+Window window(const network::Conv2d& op) { return make_window(op.kernel, op.stride, op.padding); }
+
+Window window(const network::Node& node) {
+  if (const auto* pool = std::get_if<network::MaxPool>(&node.op)) {
+    return make_window(pool->kernel, pool->stride, pool->padding);
+  }
+  if (const auto* pool = std::get_if<network::AveragePool>(&node.op)) {
+    return make_window(pool->kernel, pool->stride, pool->padding);
+  }
+  throw InvariantError("xnn::window: node = " + node.name + ", expected a pooling node");
+}
+
+}  // namespace lathe::device::xnn

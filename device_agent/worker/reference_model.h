@@ -1,0 +1,12 @@
+#pragma once
+
+#include "network/network.h"
+
+namespace lathe::device {
+
+/// Returns the network that every candidate is timed beside: MobileNetV2-like, 96x96 pixels, about
+/// 5 million multiply-accumulates, in deployed form with fixed random weights. Latencies are stored
+/// relative to it: it must never change (a test pins its digest).
+network::Model make_reference_model();
+
+}  // namespace lathe::device
