@@ -1,0 +1,55 @@
+#pragma once
+
+#include <vector>
+
+#include "network/network.h"
+#include "supernet/torch_headers.h"
+
+namespace lathe::supernet {
+
+/// Mean and biased variance of every channel, [C], and over how many values each was taken.
+struct ChannelMoments {
+  at::Tensor mean;
+  at::Tensor variance;
+  int64_t count = 0;
+};
+
+/// Sums moments of batches into exact pooled ones: the variance counts the spread between the
+/// batches' means too (the mean of the batches' variances does not). Not thread-safe.
+class PooledMoments {
+ public:
+  void add(const ChannelMoments& batch);
+  /// \throws InvariantError if nothing was added.
+  ChannelMoments pooled() const;
+
+ private:
+  at::Tensor mean_, second_;  ///< sums of count * mean and count * (variance + mean^2), in double
+  int64_t count_ = 0;
+};
+
+/// Normalises by the batch's own statistics, then activates. Differentiable in x, gamma and beta.
+/// x: [N, C, H, W] (channels_last is fastest) or [N, C].
+at::Tensor batch_norm_train(const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta,
+                            double epsilon, network::ActivationKind activation);
+
+/// The same without gradients; returns the batch's moments besides. `in_place`: x may be
+/// overwritten.
+at::Tensor batch_norm_collect(const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta,
+                              double epsilon, network::ActivationKind activation, bool in_place,
+                              ChannelMoments& moments);
+
+/// Normalises by the given statistics, then activates; no gradients. `in_place`: x may be
+/// overwritten.
+at::Tensor batch_norm_given(const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta,
+                            const at::Tensor& mean, const at::Tensor& variance, double epsilon,
+                            network::ActivationKind activation, bool in_place);
+
+/// Applies the activation as LibTorch operators (differentiable).
+at::Tensor activate(const at::Tensor& x, network::ActivationKind activation);
+
+/// Returns x with channels innermost in memory ([N, C, H, W] channels_last; [N, C] row-major),
+/// copying only if it is laid out otherwise. With one channel or one pixel both formats have the
+/// same strides; then nothing is copied.
+at::Tensor channels_innermost(const at::Tensor& x);
+
+}  // namespace lathe::supernet

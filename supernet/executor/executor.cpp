@@ -1,0 +1,105 @@
+#include "supernet/executor/executor.h"
+
+#include "core/error.h"
+#include "supernet/data/batches.h"
+#include "supernet/executor/operators.h"
+
+namespace lathe::supernet {
+namespace {
+
+double epsilon_of(const Step& step) { return std::get<network::BatchNorm>(step.op).epsilon; }
+
+}  // namespace
+
+at::Tensor TrainBatchNorm::run(size_t, const Step& step, const at::Tensor& x,
+                               const std::vector<at::Tensor>& parameters, bool) {
+  return batch_norm_train(x, parameters[0], parameters[1], epsilon_of(step), step.activation);
+}
+
+at::Tensor CollectBatchNorm::run(size_t index, const Step& step, const at::Tensor& x,
+                                 const std::vector<at::Tensor>& parameters, bool in_place) {
+  ChannelMoments batch;
+  at::Tensor y = batch_norm_collect(x, parameters[0], parameters[1], epsilon_of(step),
+                                    step.activation, in_place, batch);
+  moments_[index].add(batch);
+  return y;
+}
+
+std::map<size_t, ChannelMoments> CollectBatchNorm::pooled() const {
+  std::map<size_t, ChannelMoments> pooled;
+  for (const auto& [index, moments] : moments_) pooled[index] = moments.pooled();
+  return pooled;
+}
+
+at::Tensor RecalibratedBatchNorm::run(size_t index, const Step& step, const at::Tensor& x,
+                                      const std::vector<at::Tensor>& parameters, bool in_place) {
+  const auto found = moments_.find(index);
+  if (found == moments_.end())
+    throw InvariantError("batch norm " + step.name + ": it was not recalibrated");
+  return batch_norm_given(x, parameters[0], parameters[1], found->second.mean,
+                          found->second.variance, epsilon_of(step), step.activation, in_place);
+}
+
+at::Tensor StoredBatchNorm::run(size_t, const Step& step, const at::Tensor& x,
+                                const std::vector<at::Tensor>& parameters, bool in_place) {
+  return batch_norm_given(x, parameters[0], parameters[1], parameters[2], parameters[3],
+                          epsilon_of(step), step.activation, in_place);
+}
+
+Executor::Executor(const Plan& plan, ParameterSource& parameters, BatchNormPolicy& batch_norm)
+    : plan_(plan), batch_norm_(batch_norm), networks_of_step_(plan.steps.size()) {
+  parameters_.reserve(plan.steps.size());
+  for (const Step& step : plan.steps) {
+    std::vector<at::Tensor>& values = parameters_.emplace_back();
+    size_t count = step.parameters.size();
+    if (std::holds_alternative<network::BatchNorm>(step.op) && !batch_norm.uses_stored_statistics())
+      count = 2;
+    for (size_t p = 0; p < count; ++p) values.push_back(parameters.value(step.parameters[p]));
+  }
+  for (size_t n = 0; n < plan.results.size(); ++n) {
+    networks_of_step_[static_cast<size_t>(plan.results[n])].push_back(n);
+  }
+}
+
+void Executor::run(const at::Tensor& images,
+                   const std::function<void(size_t, const at::Tensor&)>& result) const {
+  std::vector<at::Tensor> outputs(plan_.steps.size());
+  std::vector<int> left;
+  left.reserve(plan_.steps.size());
+  for (const Step& step : plan_.steps) left.push_back(step.uses);
+  const bool overwrite = !at::GradMode::is_enabled();
+  std::vector<at::Tensor> inputs;
+  for (size_t s = 0; s < plan_.steps.size(); ++s) {
+    const Step& step = plan_.steps[s];
+    inputs.clear();
+    for (const int input : step.inputs) {
+      at::Tensor& held = outputs[static_cast<size_t>(input)];
+      inputs.push_back(--left[static_cast<size_t>(input)] == 0 ? std::move(held) : held);
+    }
+    const bool in_place = overwrite && !inputs.empty() && is_last_reference(inputs[0]);
+    if (std::holds_alternative<network::Input>(step.op)) {
+      outputs[s] = channels_innermost(resized(images, step.shape[2], step.shape[3]));
+    } else if (std::holds_alternative<network::BatchNorm>(step.op)) {
+      outputs[s] = batch_norm_.run(s, step, inputs[0], parameters_[s], in_place);
+    } else {
+      outputs[s] = run_operator(step, inputs, parameters_[s], in_place);
+    }
+    for (const size_t network : networks_of_step_[s]) {
+      result(network, outputs[s]);
+      --left[s];
+    }
+    if (left[s] == 0) outputs[s] = at::Tensor();
+  }
+}
+
+at::Tensor Executor::run(const at::Tensor& images) const {
+  if (plan_.results.size() != 1) {
+    throw InvariantError("executor: networks = " + std::to_string(plan_.results.size()) +
+                         ", expected 1");
+  }
+  at::Tensor output;
+  run(images, [&output](size_t, const at::Tensor& value) { output = value; });
+  return output;
+}
+
+}  // namespace lathe::supernet

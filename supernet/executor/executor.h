@@ -1,0 +1,87 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <vector>
+
+#include "supernet/executor/batch_norm.h"
+#include "supernet/executor/plan.h"
+#include "supernet/weights/shared_weights.h"
+
+namespace lathe::supernet {
+
+/// How an executor treats batch norm.
+class BatchNormPolicy {
+ public:
+  virtual ~BatchNormPolicy() = default;
+  /// Runs batch norm and its activation on the input of step `index`. `parameters`: gamma, beta[,
+  /// mean, variance].
+  virtual at::Tensor run(size_t index, const Step& step, const at::Tensor& x,
+                         const std::vector<at::Tensor>& parameters, bool in_place) = 0;
+  /// Whether the step needs its mean and variance parameters.
+  virtual bool uses_stored_statistics() const { return false; }
+};
+
+/// Training: the batch's own statistics, differentiable.
+class TrainBatchNorm : public BatchNormPolicy {
+ public:
+  at::Tensor run(size_t index, const Step& step, const at::Tensor& x,
+                 const std::vector<at::Tensor>& parameters, bool in_place) override;
+};
+
+/// Recalibration: normalises by the batch's own statistics and pools them for every step.
+class CollectBatchNorm : public BatchNormPolicy {
+ public:
+  at::Tensor run(size_t index, const Step& step, const at::Tensor& x,
+                 const std::vector<at::Tensor>& parameters, bool in_place) override;
+  /// The pooled moments of every batch norm step that ran.
+  std::map<size_t, ChannelMoments> pooled() const;
+
+ private:
+  std::map<size_t, PooledMoments> moments_;
+};
+
+/// Inference with recalibrated statistics.
+class RecalibratedBatchNorm : public BatchNormPolicy {
+ public:
+  explicit RecalibratedBatchNorm(std::map<size_t, ChannelMoments> moments)
+      : moments_(std::move(moments)) {}
+  at::Tensor run(size_t index, const Step& step, const at::Tensor& x,
+                 const std::vector<at::Tensor>& parameters, bool in_place) override;
+
+ private:
+  std::map<size_t, ChannelMoments> moments_;
+};
+
+/// Inference with the statistics stored in a standalone model.
+class StoredBatchNorm : public BatchNormPolicy {
+ public:
+  at::Tensor run(size_t index, const Step& step, const at::Tensor& x,
+                 const std::vector<at::Tensor>& parameters, bool in_place) override;
+  bool uses_stored_statistics() const override { return true; }
+};
+
+/// Runs a plan's networks on batches of images, channels innermost in memory throughout. Parameters
+/// are fetched once, at construction. Not thread-safe.
+class Executor {
+ public:
+  /// `plan` must outlive the executor.
+  Executor(const Plan& plan, ParameterSource& parameters, BatchNormPolicy& batch_norm);
+
+  /// Runs `images` [N, C, H, W] (any size: each network's input is resampled to its own resolution)
+  /// and calls `result(network, output)` for every network as soon as its output is there. Without
+  /// gradients a result is dropped, or overwritten, after its last use.
+  void run(const at::Tensor& images,
+           const std::function<void(size_t, const at::Tensor&)>& result) const;
+
+  /// The same for a plan of one network.
+  at::Tensor run(const at::Tensor& images) const;
+
+ private:
+  const Plan& plan_;
+  BatchNormPolicy& batch_norm_;
+  std::vector<std::vector<at::Tensor>> parameters_;
+  std::vector<std::vector<size_t>> networks_of_step_;
+};
+
+}  // namespace lathe::supernet

@@ -1,0 +1,147 @@
+#include "supernet/train/checkpoint.h"
+
+#include <stdexcept>
+#include <string_view>
+
+#include "core/error.h"
+#include "core/file.h"
+
+namespace lathe::supernet {
+namespace {
+
+constexpr int64_t kFormatVersion = 1;
+constexpr int64_t kRecordFields = 7;
+
+using Dictionary = c10::impl::GenericDict;
+
+at::Tensor pack_records(const std::vector<EpochRecord>& records) {
+  at::Tensor table = at::empty({static_cast<int64_t>(records.size()), kRecordFields}, at::kDouble);
+  double* row = table.data_ptr<double>();
+  for (const EpochRecord& record : records) {
+    for (const double value :
+         {record.epoch, record.learning_rate, record.loss_largest, record.top1_largest,
+          record.top1_smallest, record.seconds, record.images_per_s}) {
+      *row++ = value;
+    }
+  }
+  return table;
+}
+
+std::vector<EpochRecord> unpack_records(const at::Tensor& table) {
+  const double* row = table.data_ptr<double>();
+  std::vector<EpochRecord> records(static_cast<size_t>(table.size(0)));
+  for (EpochRecord& record : records) {
+    record = {row[0], row[1], row[2], row[3], row[4], row[5], row[6]};
+    row += kRecordFields;
+  }
+  return records;
+}
+
+at::IValue string_list(const std::vector<std::string>& texts) {
+  return at::IValue(c10::List<std::string>(texts));
+}
+
+std::vector<std::string> read_strings(const at::IValue& value) {
+  std::vector<std::string> texts;
+  for (const at::IValue& text : value.toListRef()) texts.push_back(text.toStringRef());
+  return texts;
+}
+
+/// LibTorch's reader does not check the file's own checksums.
+std::string tensor_hash(const at::Tensor& values, const at::Tensor& momentum) {
+  std::string hashes;
+  for (const at::Tensor& tensor : {values, momentum}) {
+    const at::Tensor host = tensor.to(at::kCPU).contiguous();
+    hashes += sha256_hex({static_cast<const char*>(host.data_ptr()), host.nbytes()});
+  }
+  return hashes;
+}
+
+std::vector<std::string> flatten(const Identity& identity) {
+  std::vector<std::string> lines;
+  for (const auto& [name, value] : identity) lines.push_back(name + " = " + value);
+  return lines;
+}
+
+void check_identity(const std::filesystem::path& path, const std::vector<std::string>& found,
+                    const Identity& identity) {
+  const std::vector<std::string> expected = flatten(identity);
+  for (size_t i = 0; i < expected.size(); ++i) {
+    if (i < found.size() && found[i] == expected[i]) continue;
+    throw DataError(path.string() + ": belongs to another configuration: " +
+                    (i < found.size() ? found[i] : "nothing") + ", expected " + expected[i] +
+                    "; use another run folder or remove this file");
+  }
+}
+
+}  // namespace
+
+void save_checkpoint(const std::filesystem::path& path, const TrainState& state,
+                     const Identity& identity) {
+  Dictionary fields(c10::StringType::get(), c10::AnyType::get());
+  const auto put = [&fields](const char* name, at::IValue value) {
+    fields.insert(std::string(name), std::move(value));
+  };
+  put("format", kFormatVersion);
+  put("identity", string_list(flatten(identity)));
+  put("step", state.step);
+  put("attempt", state.attempt);
+  put("values", state.values.to(at::kCPU));
+  put("momentum", state.momentum.to(at::kCPU));
+  put("tensor_hash", tensor_hash(state.values, state.momentum));
+  put("loss_sum", state.loss_sum);
+  put("loss_count", state.loss_count);
+  put("smoothed_loss", state.smoothed_loss);
+  put("best_loss", state.best_loss);
+  put("seconds", state.seconds);
+  put("records", pack_records(state.records));
+  put("metrics", string_list(state.metrics));
+  const std::vector<char> bytes = torch::jit::pickle_save(fields);
+  try {
+    write_file_atomically(path, std::string_view(bytes.data(), bytes.size()));
+  } catch (const DataError& error) {
+    throw DataError(
+        std::string(error.what()) + "; training stopped at step " + std::to_string(state.step) +
+        ", the checkpoint before it is intact: free some space and run the same command again");
+  }
+}
+
+std::optional<TrainState> load_checkpoint(const std::filesystem::path& path,
+                                          const Identity& identity) {
+  if (!std::filesystem::exists(path)) return std::nullopt;
+  const std::string bytes = read_file(path);
+  TrainState state;
+  std::vector<std::string> found;
+  try {
+    const auto fields = torch::jit::pickle_load({bytes.begin(), bytes.end()}).toGenericDict();
+    const auto get = [&fields](const char* name) { return fields.at(std::string(name)); };
+    if (get("format").toInt() != kFormatVersion) {
+      throw DataError(path.string() + ": format = " + std::to_string(get("format").toInt()) +
+                      ", expected " + std::to_string(kFormatVersion));
+    }
+    found = read_strings(get("identity"));
+    state.step = get("step").toInt();
+    state.attempt = get("attempt").toInt();
+    state.values = get("values").toTensor();
+    state.momentum = get("momentum").toTensor();
+    if (get("tensor_hash").toStringRef() != tensor_hash(state.values, state.momentum)) {
+      throw std::runtime_error("checksum");
+    }
+    state.loss_sum = get("loss_sum").toDouble();
+    state.loss_count = get("loss_count").toInt();
+    state.smoothed_loss = get("smoothed_loss").toDouble();
+    state.best_loss = get("best_loss").toDouble();
+    state.seconds = get("seconds").toDouble();
+    state.records = unpack_records(get("records").toTensor());
+    state.metrics = read_strings(get("metrics"));
+  } catch (const DataError&) {
+    throw;
+  } catch (const std::exception&) {  // of LibTorch's reader, its checks of types, ours
+    throw DataError(path.string() +
+                    ": damaged, expected a checkpoint of lathe; remove it to train from the start");
+  }
+  check_identity(path, found, identity);
+  return state;
+}
+
+}  // namespace lathe::supernet

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "supernet/supernet.h"
+#include "supernet/torch_headers.h"
+
+namespace lathe::supernet {
+
+/// Everything that training needs to go on as if it had never stopped. Random draws depend on the
+/// seed, the attempt and the step alone, so the position is all there is of the generators' state.
+struct TrainState {
+  int64_t step = 0;  ///< finished steps
+  int64_t attempt =
+      0;              ///< roll-backs so far; each draws other batches and halves the learning rate
+  at::Tensor values;  ///< [parameters]
+  at::Tensor momentum;  ///< [parameters]
+  double loss_sum = 0;  ///< of the largest network since the last record
+  int64_t loss_count = 0;
+  double smoothed_loss = 0;  ///< exponential mean; 0 before the first step
+  double best_loss = 0;      ///< the lowest smoothed loss since the warm-up
+  double seconds = 0;        ///< of training, over all processes
+  std::vector<EpochRecord> records;
+  std::vector<std::string> metrics;  ///< the lines of metrics.jsonl
+};
+
+/// What a checkpoint belongs to, as ordered names and values.
+using Identity = std::vector<std::pair<std::string, std::string>>;
+
+/// Writes the state atomically as a file that torch.load reads.
+/// \throws DataError naming the path and reason (a full disk) and that the earlier checkpoint is
+/// intact.
+void save_checkpoint(const std::filesystem::path& path, const TrainState& state,
+                     const Identity& identity);
+
+/// Reads it back; nothing if there is no file.
+/// \throws DataError if it is damaged, or naming the first thing in which `identity` differs.
+std::optional<TrainState> load_checkpoint(const std::filesystem::path& path,
+                                          const Identity& identity);
+
+}  // namespace lathe::supernet

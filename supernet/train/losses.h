@@ -1,0 +1,15 @@
+#pragma once
+
+#include "supernet/torch_headers.h"
+
+namespace lathe::supernet {
+
+/// Mean cross entropy of `logits` [N, classes] against `labels` [N] with label smoothing.
+at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& labels,
+                         double label_smoothing);
+
+/// Mean cross entropy of `logits` against the softmax of `teacher` (both [N, classes]); no gradient
+/// flows into the teacher. Equal to the Kullback-Leibler divergence up to a constant.
+at::Tensor distillation(const at::Tensor& logits, const at::Tensor& teacher);
+
+}  // namespace lathe::supernet
