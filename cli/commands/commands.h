@@ -1,0 +1,100 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace lathe::cli {
+
+// One function a command of the program `lathe`; program.cpp parses the arguments. They print their
+// result to standard output and progress to standard error, and throw the exceptions of
+// core/error.h.
+
+enum class Until { Train, Search, Report };
+
+struct RunArguments {
+  std::filesystem::path config;
+  std::vector<std::string> overrides;  ///< "a.b=value"
+  std::filesystem::path folder;        ///< empty: run.folder of the config, or runs/NAME
+};
+
+/// `lathe run`, `lathe train`, `lathe search`: the pipeline up to a stage.
+void run_command(const RunArguments& arguments, Until until);
+
+/// `lathe plan`: what a config amounts to, without training or measuring.
+void plan_command(const RunArguments& arguments);
+
+struct DeviceArguments {
+  std::filesystem::path config;     ///< take the devices of this config, or ...
+  std::vector<std::string> agents;  ///< ... these host:port, or (both empty) a local agent
+  std::string token_file;           ///< bearer token for `agents`
+  std::filesystem::path tls_ca, tls_certificate, tls_key;  ///< PEM files for `agents`
+  bool allow_plaintext = false;                            ///< beyond loopback
+  std::string engine = "xnnpack";
+  int threads = 1;
+  bool json = false;
+  std::vector<std::string> overrides;
+};
+
+/// `lathe devices`: what the boards are and can do; with `doctor`, what makes them noisy and what
+/// mends it.
+void devices_command(const DeviceArguments& arguments, bool doctor);
+
+struct MeasureArguments {
+  DeviceArguments device;
+  std::filesystem::path model;       ///< an ONNX file
+  std::string device_name;           ///< one of the config's devices; empty: all
+  std::optional<double> half_width;  ///< of the interval, relative; default: the device's plan
+  std::string budget;                ///< board time, "20s"; default: the device's plan
+  bool profile = false;
+  std::filesystem::path output;  ///< JSON; empty: none
+};
+
+/// `lathe measure MODEL.onnx`: its latency with interval, verdict and conditions.
+void measure_command(const MeasureArguments& arguments);
+
+struct ExportArguments {
+  std::filesystem::path run;     ///< a run folder
+  std::string pick = "all";      ///< best, fastest, knee, all, an id, or "latency@pi4<=20ms"
+  std::filesystem::path output;  ///< folder; empty: RUN/picked
+  bool check = false;            ///< parity against ONNX Runtime on test images
+};
+
+/// `lathe export RUN`: copies the picked networks' files, optionally checking them.
+void export_command(const ExportArguments& arguments);
+
+struct ReportArguments {
+  std::filesystem::path run;
+  std::filesystem::path output;  ///< empty: RUN/report.html
+};
+
+/// `lathe report RUN`: writes report.html anew from summary.json and prints the front.
+void report_command(const ReportArguments& arguments);
+
+struct MeasurementsArguments {
+  std::filesystem::path store;   ///< a run folder, or a measurement store's file
+  std::string device;            ///< a device's name, or how its fingerprint begins; empty: all
+  std::string network;           ///< how a network's digest begins; empty: all
+  std::filesystem::path output;  ///< CSV file; empty: standard output
+};
+
+/// `lathe measurements RUN`: what the measurement store holds.
+void measurements_command(const MeasurementsArguments& arguments);
+/// `lathe measurements export RUN`: its rows as CSV. \throws DataError if none is meant.
+void export_measurements_command(const MeasurementsArguments& arguments);
+
+struct CertificateArguments {
+  std::filesystem::path folder;
+  std::vector<std::string> hosts;        ///< one a board: "pi4.local,192.168.1.20"
+  std::vector<std::string> controllers;  ///< names; empty: "controller", if it is not there
+  int64_t days = 825;                    ///< that the new certificates are valid
+  bool renew = false;                    ///< replace those that are there
+};
+
+/// `lathe certs FOLDER HOST...`: makes what is missing of a small certificate authority, lists what
+/// is there, and says what to copy where.
+void certificates_command(const CertificateArguments& arguments);
+
+}  // namespace lathe::cli

@@ -1,0 +1,75 @@
+#include <cstdio>
+#include <filesystem>
+
+#include "cli/commands/commands.h"
+#include "cli/pipeline/exporter.h"
+#include "cli/pipeline/pick_rule.h"
+#include "cli/pipeline/run_config.h"
+#include "cli/report/front_table.h"
+#include "cli/report/html_report.h"
+#include "cli/report/summary_json.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "network/onnx.h"
+
+namespace lathe::cli {
+namespace {
+
+report::RunSummary summary_of(const std::filesystem::path& run) {
+  const auto file = run / "summary.json";
+  if (!std::filesystem::exists(file)) {
+    throw DataError(file.string() +
+                    ": no such file: expected the folder of a finished run (lathe run CONFIG)");
+  }
+  return report::read_summary(file);
+}
+
+/// Holds the network's exported file against LibTorch on test images, afresh.
+void check(const std::filesystem::path& run, const report::FrontNetwork& network) {
+  // The folder holds its own copy of the space, so that a moved run still opens.
+  const RunConfig config = read_run_config(run / "config.yaml", {"space=space.yaml"}, run);
+  supernet::SupernetModule& module = supernet::load_supernet_module();
+  const auto supernet = module.create(*config.space, config.supernet, run);
+  const auto test_split = module.open_test_split(config.supernet, run / "test_reads.jsonl");
+  const std::string onnx = read_file(run / "export" / network.id / "model.onnx");
+  const network::Model model = network::import_onnx(onnx);
+  const int64_t resolution = model.network.input_shape().at(2);
+  const network::Tensor images =
+      test_split->images(config.exported.check_images, resolution).images;
+  const ParityResult parity =
+      check_parity(network.id, onnx, supernet->logits(model, images), images);
+  std::printf("%s: %s agrees with LibTorch on all %lld images, logits within %.2g\n",
+              network.id.c_str(), parity.runtime.c_str(), static_cast<long long>(parity.images),
+              parity.max_abs_error);
+}
+
+}  // namespace
+
+void export_command(const ExportArguments& arguments) {
+  const report::RunSummary summary = summary_of(arguments.run);
+  if (!summary.data.table.empty()) {
+    throw ConfigError(arguments.run.string() + ": its accuracies come from a table (" +
+                      summary.data.table +
+                      "), so its networks have no weights and there is nothing to export");
+  }
+  const auto output = arguments.output.empty() ? arguments.run / "picked" : arguments.output;
+  for (const size_t index : pick_networks(summary, arguments.pick)) {
+    const report::FrontNetwork& network = summary.front[index];
+    if (arguments.check) check(arguments.run, network);
+    for (const report::ExportedFile& file : network.files) {
+      const auto source = arguments.run / file.path;
+      const auto target = output / network.id / source.filename();
+      write_file_atomically(target, read_file(source));
+      std::printf("%s\n", target.c_str());
+    }
+  }
+}
+
+void report_command(const ReportArguments& arguments) {
+  const report::RunSummary summary = summary_of(arguments.run);
+  const auto output = arguments.output.empty() ? arguments.run / "report.html" : arguments.output;
+  write_file_atomically(output, report::html_report(summary));
+  std::printf("%s\n%s\n", report::front_table(summary).c_str(), output.c_str());
+}
+
+}  // namespace lathe::cli

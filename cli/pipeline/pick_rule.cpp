@@ -1,0 +1,124 @@
+#include "cli/pipeline/pick_rule.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "core/error.h"
+#include "search/evaluation/metric.h"
+
+namespace lathe::cli {
+namespace {
+
+using report::FrontNetwork;
+
+/// Validation, never test: a choice by test accuracy would make that accuracy look better than it
+/// is.
+double accuracy_of(const FrontNetwork& network) { return network.validation.top1; }
+
+/// Orders by speed: the first device's latency, or MACs when nothing was measured.
+double cost_of(const report::RunSummary& summary, const FrontNetwork& network) {
+  const std::vector<std::string> devices = report::device_names(summary);
+  const report::Latency* latency =
+      devices.empty() ? nullptr : report::best_latency(network, devices.front());
+  return latency != nullptr ? latency->median_ms : static_cast<double>(network.macs);
+}
+
+size_t most_accurate(const report::RunSummary& summary, const std::vector<size_t>& among) {
+  return *std::max_element(among.begin(), among.end(), [&](size_t a, size_t b) {
+    return accuracy_of(summary.front[a]) < accuracy_of(summary.front[b]);
+  });
+}
+
+size_t fastest(const report::RunSummary& summary, const std::vector<size_t>& among) {
+  return *std::min_element(among.begin(), among.end(), [&](size_t a, size_t b) {
+    return cost_of(summary, summary.front[a]) < cost_of(summary, summary.front[b]);
+  });
+}
+
+/// The value that a bound is held against: the unfavourable end where there is an interval.
+std::optional<double> value_of(const FrontNetwork& network, const search::Metric& metric) {
+  switch (metric.kind) {
+    case search::MetricKind::Accuracy:
+      return accuracy_of(network);
+    case search::MetricKind::Macs:
+      return static_cast<double>(network.macs);
+    case search::MetricKind::Params:
+      return static_cast<double>(network.params);
+    case search::MetricKind::PeakMemory:
+      return static_cast<double>(network.peak_memory_bytes);
+    case search::MetricKind::ModelSize:
+      return static_cast<double>(network.model_size_bytes);
+    case search::MetricKind::Latency: {
+      const report::Latency* latency = report::best_latency(network, metric.device);
+      if (latency == nullptr) return std::nullopt;
+      return latency->high_ms;
+    }
+    case search::MetricKind::Energy:
+      return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+std::vector<size_t> pick_by_bound(const report::RunSummary& summary, const std::string& rule) {
+  const search::Constraint constraint = search::parse_constraint(rule);
+  std::vector<size_t> within;
+  std::optional<double> nearest;
+  for (size_t i = 0; i < summary.front.size(); ++i) {
+    const std::optional<double> value = value_of(summary.front[i], constraint.metric);
+    if (!value) {
+      throw ConfigError("--pick " + rule + ": the run has no value of " +
+                        search::to_string(constraint.metric));
+    }
+    if (constraint.satisfied(*value)) within.push_back(i);
+    if (!nearest || constraint.violation(*value) < constraint.violation(*nearest)) nearest = value;
+  }
+  if (within.empty()) {
+    throw ConfigError("--pick " + rule + ": no exported network satisfies it; the nearest has " +
+                      search::format_metric(constraint.metric, *nearest));
+  }
+  return {constraint.at_most ? most_accurate(summary, within) : fastest(summary, within)};
+}
+
+/// The knee; a front of fewer than three networks has none, and its most accurate stands for it.
+size_t knee_of(const report::RunSummary& summary, const std::vector<size_t>& among) {
+  for (const size_t i : among) {
+    const auto& roles = summary.front[i].roles;
+    if (std::find(roles.begin(), roles.end(), "knee") != roles.end()) return i;
+  }
+  return most_accurate(summary, among);
+}
+
+/// Networks that hold every constraint as confirmed; all of them if none does.
+std::vector<size_t> feasible_of(const report::RunSummary& summary) {
+  std::vector<size_t> all;
+  std::vector<size_t> feasible;
+  for (size_t i = 0; i < summary.front.size(); ++i) {
+    all.push_back(i);
+    if (summary.front[i].feasible) feasible.push_back(i);
+  }
+  return feasible.empty() ? all : feasible;
+}
+
+}  // namespace
+
+std::vector<size_t> pick_networks(const report::RunSummary& summary, const std::string& rule) {
+  if (summary.front.empty()) throw DataError("run " + summary.name + ": no network was exported");
+  std::vector<size_t> all;
+  for (size_t i = 0; i < summary.front.size(); ++i) all.push_back(i);
+  if (rule == "all") return all;
+  if (rule == "best") return {most_accurate(summary, feasible_of(summary))};
+  if (rule == "fastest") return {fastest(summary, feasible_of(summary))};
+  if (rule == "knee") return {knee_of(summary, feasible_of(summary))};
+  for (const size_t i : all) {
+    if (summary.front[i].id == rule) return {i};
+  }
+  if (rule.find_first_of("<>=") == std::string::npos) {
+    throw ConfigError(
+        "--pick " + rule +
+        ": expected best, fastest, knee, all, an id such as net-01, or a bound such as "
+        "latency@pi4<=20ms");
+  }
+  return pick_by_bound(summary, rule);
+}
+
+}  // namespace lathe::cli

@@ -1,0 +1,273 @@
+#include "cli/pipeline/run_config.h"
+
+#include <algorithm>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "cli/pipeline/baselines.h"
+#include "core/config.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "network/reference_networks.h"
+#include "search/evaluation/candidate.h"
+#include "search/strategy/strategy.h"
+
+namespace lathe::cli {
+namespace {
+
+constexpr const char* kReplay = "replay";
+
+/// A space's path is relative to the config that names it, so that a run can start from any folder.
+std::filesystem::path beside(const std::filesystem::path& config,
+                             const std::filesystem::path& path) {
+  return path.is_absolute() ? path : config.parent_path() / path;
+}
+
+void read_run(ConfigSection section, const std::filesystem::path& file, RunConfig& config) {
+  config.name = section.text("name", file.stem().string());
+  if (config.name.empty() || config.name.find('/') != std::string::npos || config.name[0] == '.') {
+    section.fault("name", "a name that can be a folder");
+  }
+  config.seed = static_cast<uint64_t>(section.integer("seed", 1, {0, INT64_MAX}));
+  config.supernet.threads = static_cast<int>(section.integer("threads", 0, {0, 1024}));
+  const std::string folder = section.text("folder", "");
+  if (config.folder.empty()) config.folder = folder.empty() ? "runs/" + config.name : folder;
+  section.finish();
+}
+
+void read_compress(ConfigSection section, RunConfig& config) {
+  ConfigSection distil = section.section("distil");
+  config.distil.epochs = distil.real("epochs", config.distil.epochs, {0.0, 10000.0});
+  config.distil.learning_rate =
+      distil.real("learning_rate", config.distil.learning_rate, {0.0, 10.0, true});
+  distil.finish();
+  section.finish();
+}
+
+/// A table is data that lathe does not carry, so the fault says how to name one's own.
+void check_table(ConfigSection& section, const std::string& key, const std::string& override_key,
+                 const search::ReplayOptions& options) {
+  if (!section.has(key) || std::filesystem::is_regular_file(options.table)) return;
+  section.fault(key, "the CSV file of a table (" + options.table.string() +
+                         " does not exist); name yours with --set " + override_key +
+                         "=/path/to/table.csv");
+}
+
+/// Reads `accuracy`, and refuses what has no meaning beside it.
+void read_accuracy(ConfigSection& root, RunConfig& config) {
+  if (!root.has("accuracy")) return;
+  ConfigSection section = root.section("accuracy");
+  config.accuracy = search::read_replay_accuracy(section, config.file.parent_path());
+  check_table(section, "table", "accuracy.table", *config.accuracy);
+  for (const char* other : {"data", "supernet", "compress"}) {
+    if (root.has(other)) root.fault(other, "no such section beside `accuracy`: nothing is trained");
+  }
+  ConfigSection exported = root.section("export");
+  for (const char* key : {"check", "check_images"}) {
+    if (exported.has(key)) {
+      exported.fault(key, "no such key beside `accuracy`: no file is exported");
+    }
+  }
+}
+
+latency::DeviceConfig read_table_device(ConfigSection section, size_t index, RunConfig& config) {
+  latency::DeviceConfig device;
+  device.name = latency::read_device_name(section);
+  device.engine = kReplay;
+  device.shares_host_override = false;
+  const search::ReplayOptions options =
+      search::read_replay_latency(section, config.file.parent_path());
+  check_table(section, kReplay, "devices." + std::to_string(index) + "." + kReplay, options);
+  section.finish();
+  config.tables[device.name] = options;
+  return device;
+}
+
+/// Boards and tables in one list, in the order of the file.
+void read_device_list(const std::vector<ConfigSection>& sections, RunConfig& config) {
+  std::vector<ConfigSection> of_boards;
+  std::copy_if(sections.begin(), sections.end(), std::back_inserter(of_boards),
+               [](const ConfigSection& section) { return !section.has(kReplay); });
+  std::vector<latency::DeviceConfig> boards;
+  if (sections.empty() || !of_boards.empty()) boards = latency::read_devices(of_boards);
+  if (sections.empty()) config.devices = boards;
+  auto next = boards.begin();
+  for (size_t i = 0; i < sections.size(); ++i) {
+    ConfigSection section = sections[i];
+    const bool is_table = section.has(kReplay);
+    const latency::DeviceConfig device = is_table ? read_table_device(section, i, config) : *next++;
+    const bool taken = std::any_of(config.devices.begin(), config.devices.end(),
+                                   [&](const auto& other) { return other.name == device.name; });
+    if (taken && (is_table || config.tables.count(device.name) != 0)) {
+      section.fault("name", "each device's name once");
+    }
+    config.devices.push_back(device);
+  }
+}
+
+void read_export(ConfigSection section, ExportOptions& options) {
+  options.networks = static_cast<int>(section.integer("networks", options.networks, {1, 1000}));
+  options.check = section.boolean("check", options.check);
+  options.check_images = section.integer("check_images", options.check_images, {1, 1000000});
+  ConfigSection confirm = section.section("confirm");
+  options.confirm_half_width = confirm.real("half_width", options.confirm_half_width, {1e-4, 0.5});
+  options.confirm_budget_s = confirm.duration_s("budget", options.confirm_budget_s, {0.1, 3600.0});
+  confirm.finish();
+  section.finish();
+}
+
+void read_report(ConfigSection section, RunConfig& config) {
+  config.baselines =
+      section.choices("baselines", default_baselines(), network::reference_network_names());
+  section.finish();
+}
+
+/// Every device that an objective or constraint names must be configured.
+void check_devices(ConfigSection search, const RunConfig& config) {
+  std::vector<std::string> names;
+  for (const auto& device : config.devices) names.push_back(device.name);
+  const auto check = [&](const std::string& key, const search::Metric& metric) {
+    if (metric.device.empty()) return;
+    if (std::find(names.begin(), names.end(), metric.device) != names.end()) return;
+    std::string known;
+    for (const std::string& name : names) known += (known.empty() ? "" : ", ") + name;
+    search.fault(key,
+                 "a device of the list `devices` (" + known + ") after @, not " + metric.device);
+  };
+  for (const search::Metric& metric : config.search.problem.objectives) check("objectives", metric);
+  for (const search::Constraint& constraint : config.search.problem.constraints) {
+    check("constraints", constraint.metric);
+  }
+}
+
+/// As a shell takes it.
+std::string quoted(const std::string& word) {
+  const char* plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./=+-:,@%";
+  if (!word.empty() && word.find_first_not_of(plain) == std::string::npos) return word;
+  std::string text = "'";
+  for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return text + "'";
+}
+
+bool names_device(const RunConfig& config, const std::string& device) {
+  for (const search::Metric& metric : config.search.problem.metrics()) {
+    if (metric.device == device) return true;
+  }
+  return false;
+}
+
+std::string identity_of(const search::ReplayOptions& table) {
+  char text[192];
+  std::snprintf(text, sizeof(text), ", scale %g, noise %g, %g s", table.scale, table.noise,
+                table.seconds);
+  return "table sha256 " + sha256_hex(read_file(table.table)).substr(0, 16) + ", key " + table.key +
+         ", column " + table.column + text + "\n";
+}
+
+/// A line a setting. The export may change and boards may come and go in a run; the data, the space
+/// and the training may not. (What is searched for is guarded by the search's own journal.)
+std::string identity_of(const RunConfig& config, const ConfigDocument& document) {
+  using Json = nlohmann::json;
+  const Json json = Json::parse(document.to_json());
+  std::string lines = "seed: " + std::to_string(config.seed) + "\n";
+  lines += "space: sha256 " + sha256_hex(read_file(config.space_file)).substr(0, 16) + "\n";
+  for (const char* section : {"data", "supernet"}) {
+    const Json values = json.value(section, Json::object());
+    for (const auto& [key, value] : values.items()) {
+      lines += std::string(section) + "." + key + ": " + value.dump() + "\n";
+    }
+  }
+  if (config.accuracy) lines += "accuracy: " + identity_of(*config.accuracy);
+  for (const latency::DeviceConfig& device : config.devices) {
+    if (!names_device(config, device.name)) continue;
+    const auto table = config.tables.find(device.name);
+    if (table != config.tables.end()) {
+      lines += "device " + device.name + ": " + identity_of(table->second);
+      continue;
+    }
+    lines += "device " + device.name + ": " + device.engine + ", " +
+             std::to_string(device.threads) + " threads, " + latency::to_string(device.precision) +
+             "\n";
+  }
+  return lines;
+}
+
+/// A space of table entries has no networks: nothing of it can be trained, measured or counted
+/// beyond what the space itself knows.
+void check_table_space(ConfigSection root, RunConfig& config) {
+  if (search::has_networks(*config.space)) return;
+  const std::string why = " (" + config.space->name() + " is a table's space, without networks)";
+  if (!config.accuracy) root.fault("space", "`accuracy: {table: FILE, ...}` beside it" + why);
+  if (!root.has("devices") && !names_device(config, config.devices.front().name)) {
+    config.devices.clear();  // the local agent that stands there by default
+  }
+  for (const latency::DeviceConfig& board : config.boards()) {
+    root.fault("devices", "`replay: FILE` for device " + board.name + why);
+  }
+  const search::Metrics counted =
+      search::make_candidate(*config.space, config.space->smallest(), 0).counted;
+  for (const search::Metric& metric : config.search.problem.metrics()) {
+    if (search::is_counted(metric.kind) && counted.count(metric) == 0) {
+      root.fault("search", "no " + search::to_string(metric) + why);
+    }
+  }
+}
+
+/// Without a board there is nothing to measure published networks on.
+void settle_baselines(ConfigSection root, RunConfig& config) {
+  if (!config.boards().empty()) return;
+  ConfigSection report = root.section("report");
+  if (report.has("baselines") && !config.baselines.empty()) {
+    report.fault("baselines", "[], since no device is a board");
+  }
+  config.baselines.clear();
+}
+
+}  // namespace
+
+std::vector<latency::DeviceConfig> RunConfig::boards() const {
+  std::vector<latency::DeviceConfig> boards;
+  std::copy_if(devices.begin(), devices.end(), std::back_inserter(boards),
+               [&](const auto& device) { return tables.count(device.name) == 0; });
+  return boards;
+}
+
+RunConfig read_run_config(const std::filesystem::path& file,
+                          const std::vector<std::string>& overrides,
+                          const std::filesystem::path& folder) {
+  ConfigDocument document = ConfigDocument::read_file(file, overrides);
+  ConfigSection root = document.root();
+  RunConfig config;
+  config.file = file;
+  config.folder = folder;
+  read_run(root.section("run"), file, config);
+  config.supernet.seed = config.seed;
+  read_accuracy(root, config);
+  config.supernet.data = supernet::read_data_options(root.section("data"));
+  supernet::read_supernet_options(root.section("supernet"), config.supernet);
+  read_device_list(root.sections("devices"), config);
+  ConfigSection search = root.section("search");
+  config.search = search::read_search_options(search);
+  check_devices(search, config);
+  read_compress(root.section("compress"), config);
+  read_export(root.section("export"), config.exported);
+  read_report(root.section("report"), config);
+  config.space_file = beside(file, root.text("space", std::nullopt));
+  root.finish();
+  document.throw_if_faults();
+  config.space = search::read_search_space(config.space_file);
+  check_table_space(root, config);
+  settle_baselines(root, config);
+  const std::string fault = search::strategy_fault(config.search.strategy, *config.space);
+  if (!fault.empty()) search.fault("strategy", fault);
+  document.throw_if_faults();
+  config.yaml = document.to_yaml();
+  config.identity = identity_of(config, document);
+  config.command = "lathe run " + quoted(file.string());
+  for (const std::string& each : overrides) config.command += " --set " + quoted(each);
+  if (!folder.empty()) config.command += " --folder " + quoted(folder.string());
+  return config;
+}
+
+}  // namespace lathe::cli

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "latency/fleet/fleet.h"
+#include "search/evaluation/replay.h"
+#include "search/space/search_space.h"
+#include "search/strategy/search_options.h"
+#include "supernet/supernet.h"
+
+namespace lathe::cli {
+
+/// Fine-tuning of the chosen networks with the supernet's largest as teacher. 0 epochs: inherited
+/// weights.
+struct DistilOptions {
+  double epochs = 0.0;
+  double learning_rate = 0.02;
+};
+
+struct ExportOptions {
+  int networks = 5;   ///< chosen from the front, spread over it, ends included
+  bool check = true;  ///< parity against ONNX Runtime
+  int64_t check_images = 1000;
+  double confirm_half_width = 0.005;  ///< of the confirmed latency's interval, relative
+  double confirm_budget_s = 20.0;     ///< board time a network
+};
+
+/// One run, read from a config file, with every default filled in.
+struct RunConfig {
+  std::filesystem::path file;
+  std::string name;
+  uint64_t seed = 1;
+  std::filesystem::path folder;
+  std::filesystem::path space_file;
+  std::shared_ptr<const search::SearchSpace> space;
+  /// Set: accuracies are looked up in a table, and nothing is trained or exported.
+  std::optional<search::ReplayOptions> accuracy;
+  supernet::SupernetOptions supernet;
+  /// In the file's order. Of a device that is a table only the name, the engine "replay" and the
+  /// plan mean something.
+  std::vector<latency::DeviceConfig> devices;
+  std::map<std::string, search::ReplayOptions> tables;  ///< the devices that are tables, by name
+  search::SearchOptions search;
+  DistilOptions distil;
+  ExportOptions exported;
+  std::vector<std::string> baselines;  ///< published networks to compare with; none without boards
+  std::string yaml;                    ///< the file after overrides
+  std::string command;                 ///< that repeats the run, for a shell
+  std::string identity;  ///< what may not change once the run has started, a line each
+
+  /// The devices that are boards.
+  std::vector<latency::DeviceConfig> boards() const;
+};
+
+/// Reads the config and the space it names.
+/// \throws ConfigError with every fault of the files, each as file:line.
+RunConfig read_run_config(const std::filesystem::path& file,
+                          const std::vector<std::string>& overrides,
+                          const std::filesystem::path& folder = {});
+
+}  // namespace lathe::cli

@@ -1,0 +1,270 @@
+#include "cli/program.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <functional>
+#include <string>
+
+#include "cli/commands/commands.h"
+#include "cli/interrupt.h"
+#include "core/error.h"
+#include "core/log.h"
+
+namespace lathe::cli {
+namespace {
+
+constexpr int kExitOk = 0;
+constexpr int kExitOther = 1;
+constexpr int kExitUsage = 2;
+constexpr int kExitData = 3;
+constexpr int kExitDevice = 4;
+
+constexpr const char* kDescription =
+    R"(lathe finds a neural network that is as accurate as possible and provably fast enough on your own board.
+
+A first run, on this machine, with data from the distribution:
+  lathe plan configs/quickstart.yaml        what the run amounts to, in a moment
+  lathe run  configs/quickstart.yaml        train, search, export and report; run it again to continue
+
+With boards: start `lathe-agent` on each (docs/boards.md), name them under `devices` in the
+config, and look at them with `lathe devices --config FILE`.)";
+
+constexpr const char* kFooter = R"(Exit codes: 0 ok, 2 usage or config, 3 data, 4 device, 1 other.
+`lathe COMMAND --help` explains a command with an example.)";
+
+void add_run_arguments(CLI::App& command, RunArguments& arguments) {
+  command.add_option("config", arguments.config, "YAML or JSON file that describes the run")
+      ->required();
+  command
+      .add_option("--set", arguments.overrides,
+                  "Override a key, for example --set search.budget.evaluations=400 (repeatable)")
+      ->type_name("KEY=VALUE");
+  command.add_option("--folder", arguments.folder,
+                     "Run folder (default: run.folder of the config, or runs/NAME)");
+}
+
+void add_device_arguments(CLI::App& command, DeviceArguments& arguments) {
+  CLI::Option* config =
+      command.add_option("--config", arguments.config, "Take the devices of this config");
+  command.add_option("--set", arguments.overrides, "Override a key of the config")
+      ->type_name("KEY=VALUE")
+      ->needs(config);
+  // What a config says itself is not to be said beside it.
+  const std::vector<CLI::Option*> alone = {
+      command.add_option("--agent", arguments.agents,
+                         "Address of an agent, host:port (repeatable; default: a local agent)"),
+      command.add_option("--token-file", arguments.token_file,
+                         "File with the agents' bearer token"),
+      command.add_option("--tls-ca", arguments.tls_ca, "CA that signed the agents' certificates"),
+      command.add_option("--tls-certificate", arguments.tls_certificate, "Our certificate"),
+      command.add_option("--tls-key", arguments.tls_key, "Its key"),
+      command.add_flag("--allow-plaintext", arguments.allow_plaintext,
+                       "Talk to agents beyond loopback without TLS: token and models cross the "
+                       "network in the clear"),
+      command.add_option("--engine", arguments.engine, "Inference engine on the device")
+          ->capture_default_str(),
+      command.add_option("--threads", arguments.threads, "Threads of the engine")
+          ->check(CLI::Range(1, 256))
+          ->capture_default_str()};
+  for (CLI::Option* option : alone) option->excludes(config);
+  command.add_flag("--json", arguments.json, "Print JSON instead of a table");
+}
+
+/// The parsed arguments of every command; they live as long as the parser.
+struct Arguments {
+  RunArguments run;
+  DeviceArguments devices;
+  bool doctor = false;
+  MeasureArguments measure;
+  ExportArguments exported;
+  ReportArguments report;
+  MeasurementsArguments measurements;
+  CertificateArguments certificates;
+  bool verbose = false;
+  std::function<void()> chosen;
+};
+
+void add_pipeline_commands(CLI::App& app, Arguments& arguments) {
+  CLI::App* run =
+      app.add_subcommand("run", "Train, search, export and report; continues where it stopped");
+  add_run_arguments(*run, arguments.run);
+  run->footer(
+      "Kill it at any moment and run the same command again: it goes on with the step that was in "
+      "flight.\n"
+      "More search later: lathe run CONFIG --set search.budget.evaluations=800");
+  run->callback([&] { arguments.chosen = [&] { run_command(arguments.run, Until::Report); }; });
+
+  CLI::App* plan =
+      app.add_subcommand("plan", "Check a config and show what it amounts to; trains nothing");
+  add_run_arguments(*plan, arguments.run);
+  plan->callback([&] { arguments.chosen = [&] { plan_command(arguments.run); }; });
+
+  CLI::App* train = app.add_subcommand("train", "Train the supernet of a run and stop there");
+  add_run_arguments(*train, arguments.run);
+  train->callback([&] { arguments.chosen = [&] { run_command(arguments.run, Until::Train); }; });
+
+  CLI::App* search =
+      app.add_subcommand("search", "Train if needed, search, and stop before the export");
+  add_run_arguments(*search, arguments.run);
+  search->callback([&] { arguments.chosen = [&] { run_command(arguments.run, Until::Search); }; });
+}
+
+void add_device_commands(CLI::App& app, Arguments& arguments) {
+  CLI::App* devices =
+      app.add_subcommand("devices", "Show the boards, their engines and what makes them noisy");
+  add_device_arguments(*devices, arguments.devices);
+  devices->add_flag(
+      "--doctor", arguments.doctor,
+      "What makes each board noisy: what was read, what it does to measurements, what "
+      "mends it");
+  devices->footer(
+      "Example: lathe devices --agent pi4.local:50051 --token-file token --allow-plaintext "
+      "--doctor");
+  devices->callback(
+      [&] { arguments.chosen = [&] { devices_command(arguments.devices, arguments.doctor); }; });
+
+  CLI::App* measure =
+      app.add_subcommand("measure", "Measure the latency of an ONNX file on a device");
+  measure->add_option("model", arguments.measure.model, "ONNX file of lathe's operators")
+      ->required();
+  add_device_arguments(*measure, arguments.measure.device);
+  measure
+      ->add_option("--device", arguments.measure.device_name,
+                   "Name of a device of --config (default: all)")
+      ->needs("--config");
+  measure
+      ->add_option(
+          "--half-width", arguments.measure.half_width,
+          "Relative half-width of the 95 % interval to reach (default: the config's, or 0.01)")
+      ->check(CLI::Range(1e-4, 0.5));
+  measure->add_option("--budget", arguments.measure.budget,
+                      "Board time at most, such as 20s (default: the config's, or 10s)");
+  measure->add_flag("--profile", arguments.measure.profile, "Also time every operator");
+  measure->add_option("--output", arguments.measure.output,
+                      "Write the result as JSON to this file");
+  measure->footer("Example: lathe measure runs/quickstart/export/net-01/model.onnx --profile");
+  measure->callback([&] { arguments.chosen = [&] { measure_command(arguments.measure); }; });
+}
+
+void add_result_commands(CLI::App& app, Arguments& arguments) {
+  CLI::App* exported =
+      app.add_subcommand("export", "Copy the files of picked networks, and check them");
+  exported->add_option("run", arguments.exported.run, "Run folder")->required();
+  exported
+      ->add_option("--pick", arguments.exported.pick,
+                   "best, fastest, knee, all, an id such as net-02, or a bound: "
+                   "'latency@pi4<=20ms' picks the most "
+                   "accurate network within it, 'accuracy>=0.9' the fastest")
+      ->capture_default_str();
+  exported->add_option("--out", arguments.exported.output,
+                       "Folder for the files (default: RUN/picked)");
+  exported->add_flag("--check", arguments.exported.check,
+                     "Compare LibTorch with ONNX Runtime on test images (export.check_images); "
+                     "refuse above 1e-4. Needs the data set");
+  exported->footer("Example: lathe export runs/quickstart --pick knee --out deploy --check");
+  exported->callback([&] { arguments.chosen = [&] { export_command(arguments.exported); }; });
+
+  CLI::App* report = app.add_subcommand("report", "Write report.html anew and print the front");
+  report->add_option("run", arguments.report.run, "Run folder")->required();
+  report->add_option("--out", arguments.report.output, "HTML file (default: RUN/report.html)");
+  report->callback([&] { arguments.chosen = [&] { report_command(arguments.report); }; });
+}
+
+void add_measurement_commands(CLI::App& app, Arguments& arguments) {
+  CLI::App* list = app.add_subcommand("measurements", "List or export what was measured");
+  CLI::Option* store = list->add_option("store", arguments.measurements.store,
+                                        "Run folder, or a file measurements.sqlite");
+  list->require_subcommand(0, 1);
+  list->footer(
+      "Examples: lathe measurements runs/quickstart\n"
+      "          lathe measurements export runs/quickstart --device pi4 -o pi4.csv");
+  CLI::App* exported = list->add_subcommand("export", "Write the measurements as CSV");
+  exported
+      ->add_option("store", arguments.measurements.store,
+                   "Run folder, or a file measurements.sqlite")
+      ->required();
+  exported->add_option("--device", arguments.measurements.device,
+                       "A device's name, or how its fingerprint begins (default: all)");
+  exported->add_option("--network", arguments.measurements.network,
+                       "How a network's digest begins, column `structure` (default: all)");
+  exported->add_option("-o,--output", arguments.measurements.output,
+                       "CSV file (default: standard output)");
+  exported->callback(
+      [&] { arguments.chosen = [&] { export_measurements_command(arguments.measurements); }; });
+  list->callback([&arguments, exported, store] {
+    if (exported->parsed()) return;
+    if (store->count() == 0) throw CLI::RequiredError("store");
+    arguments.chosen = [&] { measurements_command(arguments.measurements); };
+  });
+}
+
+void add_certificate_command(CLI::App& app, Arguments& arguments) {
+  CLI::App* certificates =
+      app.add_subcommand("certs",
+                         "Make the certificates with which boards and lathe know each "
+                         "other (TLS)");
+  certificates
+      ->add_option("folder", arguments.certificates.folder,
+                   "Folder of the certificates; made when it is missing, with an authority "
+                   "and a controller's certificate")
+      ->required();
+  certificates->add_option("hosts", arguments.certificates.hosts,
+                           "One a board: its names and addresses as configs use them, "
+                           "pi4-a.local,192.168.1.20");
+  certificates->add_option("--controller", arguments.certificates.controllers,
+                           "Another controller's certificate, by its name (repeatable)");
+  certificates->add_option("--days", arguments.certificates.days, "How long new ones are valid")
+      ->check(CLI::Range(1, 3650))
+      ->capture_default_str();
+  certificates->add_flag("--renew", arguments.certificates.renew,
+                         "Replace those of the named boards and controllers that are there");
+  certificates->footer(
+      "Example: lathe certs certs pi4-a.local,192.168.1.20 pi4-b.local\n"
+      "Without a board it lists what is there and until when it is valid.");
+  certificates->callback(
+      [&] { arguments.chosen = [&] { certificates_command(arguments.certificates); }; });
+}
+
+int fail(int code, const std::exception& error) {
+  std::fprintf(stderr, "lathe: %s\n", error.what());
+  return code;
+}
+
+}  // namespace
+
+int run_program(int argc, char** argv) {
+  CLI::App app(kDescription, "lathe");
+  app.footer(kFooter);
+  app.set_version_flag("--version", "lathe " LATHE_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough();
+  Arguments arguments;
+  app.add_flag("-v,--verbose", arguments.verbose, "Also show what happens in the background");
+  add_pipeline_commands(app, arguments);
+  add_device_commands(app, arguments);
+  add_result_commands(app, arguments);
+  add_measurement_commands(app, arguments);
+  add_certificate_command(app, arguments);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  log::to_stderr(arguments.verbose ? log::Level::Debug : log::Level::Warning);
+  install_interrupt_handler();
+  try {
+    arguments.chosen();
+    return kExitOk;
+  } catch (const ConfigError& error) {
+    return fail(kExitUsage, error);
+  } catch (const DataError& error) {
+    return fail(kExitData, error);
+  } catch (const DeviceError& error) {
+    return fail(kExitDevice, error);
+  } catch (const std::exception& error) {
+    return fail(kExitOther, error);
+  }
+}
+
+}  // namespace lathe::cli

@@ -1,0 +1,129 @@
+#include "cli/report/front_table.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <vector>
+
+#include "cli/report/text.h"
+#include "cli/text_table.h"
+#include "core/progress.h"
+
+namespace lathe::report {
+namespace {
+
+constexpr size_t kColumns = 100;
+
+/// "12.34 ±0.6 %", then '~' after a searched value and, in a table with such values, as many blanks
+/// after a confirmed one; "-" where nothing was measured. The percentage is the longer half of the
+/// interval.
+std::string latency_cell(const FrontNetwork& network, const std::string& device, bool marked) {
+  const Latency* latency = best_latency(network, device);
+  if (latency == nullptr) return "-";
+  const FrontLatency* both = latency_on(network, device);
+  const double half =
+      std::max(latency->high_ms - latency->median_ms, latency->median_ms - latency->low_ms);
+  std::array<char, 32> percent{};
+  std::snprintf(percent.data(), percent.size(), " ±%.1f %%",
+                latency->median_ms > 0 ? std::min(100.0 * half / latency->median_ms, 999.0) : 0.0);
+  return milliseconds(latency->median_ms) + percent.data() +
+         (!marked           ? ""
+          : both->confirmed ? "  "
+                            : " ~");
+}
+
+std::string role_cell(const FrontNetwork& network) {
+  std::string text = network.feasible ? "" : "infeasible";
+  for (const std::string& role : network.roles) text += (text.empty() ? "" : ", ") + role;
+  return one_line(text);
+}
+
+std::string test_cell(const FrontNetwork& network) {
+  if (!network.test) return "-";
+  return fraction(network.test->top1) + " ±" + fraction(network.test->standard_error);
+}
+
+int64_t weights_bytes(const FrontNetwork& network) {
+  for (const ExportedFile& file : network.files) {
+    if (file.format == "onnx") return file.size_bytes;
+  }
+  return network.model_size_bytes;
+}
+
+bool any_searched_only(const RunSummary& summary) {
+  for (const FrontNetwork& network : summary.front) {
+    for (const FrontLatency& latency : network.latencies) {
+      if (latency.searched && !latency.confirmed) return true;
+    }
+  }
+  return false;
+}
+
+/// The table for one device; the counted columns stand in the first one only. A network that was
+/// looked up in a table has neither test accuracy nor file.
+std::string device_table(const RunSummary& summary, const std::string& device, bool first,
+                         size_t role_limit, size_t device_limit) {
+  std::vector<std::string> header = {"network", "role"};
+  const bool looked_up = !summary.data.table.empty();
+  if (first) header.push_back(looked_up ? "accuracy" : "val");
+  if (first && !looked_up) header.push_back("test");
+  header.push_back("ms @ " + shorten(one_line(device), device_limit));
+  if (first) header.insert(header.end(), {"MACs", "params"});
+  if (first && !looked_up) header.push_back("size");
+  cli::TextTable table(header);
+  for (const FrontNetwork& network : summary.front) {
+    std::vector<std::string> cells = {shorten(one_line(network.id), 12),
+                                      shorten(role_cell(network), role_limit)};
+    if (first) cells.push_back(fraction(network.validation.top1));
+    if (first && !looked_up) cells.push_back(test_cell(network));
+    cells.push_back(latency_cell(network, device, any_searched_only(summary)));
+    if (first) {
+      cells.insert(cells.end(), {format_count(static_cast<double>(network.macs)),
+                                 format_count(static_cast<double>(network.params))});
+    }
+    if (first && !looked_up) {
+      cells.push_back(format_bytes(static_cast<double>(weights_bytes(network))));
+    }
+    table.add(std::move(cells));
+  }
+  return table.text();
+}
+
+size_t widest_line(const std::string& text) {
+  size_t widest = 0;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    widest = std::max(widest, display_width(text.substr(begin, end - begin)));
+    begin = end + 1;
+  }
+  return widest;
+}
+
+/// Shortens roles, then the device's name, until the table fits.
+std::string fitted_table(const RunSummary& summary, const std::string& device, bool first) {
+  for (const size_t role_limit : {size_t{32}, size_t{22}, size_t{14}, size_t{8}, size_t{4}}) {
+    const std::string text = device_table(summary, device, first, role_limit, 16);
+    if (widest_line(text) <= kColumns) return text;
+  }
+  return device_table(summary, device, first, 1, 6);
+}
+
+}  // namespace
+
+std::string front_table(const RunSummary& summary) {
+  if (summary.front.empty()) {
+    return "no network satisfies the constraints: " +
+           std::to_string(summary.search.candidates.size()) + " candidates were evaluated\n";
+  }
+  std::vector<std::string> devices = device_names(summary);
+  if (devices.empty()) devices.push_back("no device");
+  std::string text;
+  for (size_t d = 0; d < devices.size(); ++d) {
+    text += (d == 0 ? "" : "\n") + fitted_table(summary, devices[d], d == 0);
+  }
+  text += "ms: median latency at batch 1 ± confidence interval";
+  if (any_searched_only(summary)) text += ", ~ as searched, not confirmed";
+  return text + "\n";
+}
+
+}  // namespace lathe::report
