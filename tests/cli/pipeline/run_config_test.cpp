@@ -1,0 +1,140 @@
+#include "cli/pipeline/run_config.h"
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+#include "cli/pipeline/baselines.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "tests/support/message_of.h"
+#include "tests/support/temporary_folder.h"
+
+using namespace lathe;
+
+namespace {
+
+const std::string kCells = LATHE_SOURCE_DIR "/configs/spaces/tables/nasbench201.yaml";
+const std::string kStages = LATHE_SOURCE_DIR "/configs/spaces/mobilenet_28.yaml";
+const std::string kAccuracy = "accuracy: {table: t.csv, column: top1}\n";
+const std::string kDevice = "devices: [{name: pi, replay: t.csv, column: ms}]\n";
+const std::string kSearch = "search: {objectives: [accuracy, latency@pi]}\n";
+
+struct Config {
+  test::TemporaryFolder folder;
+  std::string path = (folder / "c.yaml").string();
+  Config() { write_file_atomically(folder / "t.csv", "architecture,top1,ms\n0-0,1,2\n"); }
+
+  cli::RunConfig read(const std::string& text, const std::vector<std::string>& overrides = {}) {
+    write_file_atomically(path, text);
+    return cli::read_run_config(path, overrides);
+  }
+  std::string fault(const std::string& text) {
+    return test::message_of<ConfigError>([&] { read(text); });
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a config with accuracy needs no data and no supernet; tables are relative to it") {
+  Config file;
+  const cli::RunConfig config =
+      file.read("space: " + kCells + "\n" + kAccuracy + kDevice + kSearch);
+  REQUIRE(config.accuracy);
+  CHECK(config.accuracy->table == file.folder / "t.csv");
+  CHECK(config.tables.at("pi").column == "ms");
+  CHECK(config.devices.size() == 1);
+  CHECK(config.boards().empty());
+}
+
+TEST_CASE("boards and tables stand beside each other in the file's order") {
+  Config file;
+  const cli::RunConfig config = file.read(
+      "space: " + kStages + "\n" +
+      "devices: [{name: a}, {name: pi, replay: t.csv, column: ms}, {name: b, threads: 2}]\n" +
+      kSearch);
+  REQUIRE(config.devices.size() == 3);
+  CHECK(config.devices[0].name == "a");
+  CHECK(config.devices[1].name == "pi");
+  CHECK(config.devices[2].threads == 2);
+  REQUIRE(config.boards().size() == 2);
+  CHECK(config.boards()[1].name == "b");
+  CHECK_FALSE(config.accuracy);
+}
+
+TEST_CASE("a run is tied to the content of its tables and to how they are read") {
+  Config file;
+  const std::string text = "space: " + kCells + "\n" + kAccuracy + kDevice + kSearch;
+  const std::string before = file.read(text).identity;
+  CHECK(file.read(text).identity == before);
+  CHECK(file.read(text, {"devices.0.noise=0.1"}).identity != before);
+  CHECK(file.read(text, {"accuracy.percent=true"}).identity != before);
+  write_file_atomically(file.folder / "t.csv", "architecture,top1,ms\n0-0,1,3\n");
+  CHECK(file.read(text).identity != before);
+}
+
+TEST_CASE("what has no meaning in a run over tables is refused with its line") {
+  Config file;
+  const std::string space = "space: " + kCells + "\n";
+  const std::string at = file.path + ":";
+  const std::string none = "no such section beside `accuracy`: nothing is trained";
+  CHECK(file.fault(space + kAccuracy + kDevice + kSearch +
+                   "data: {validation: 100}\nsupernet: {epochs: 1}\n"
+                   "compress: {distil: {epochs: 1}}\n") ==
+        at + "5: /data = {validation: ...}, expected " + none + "\n" + at +
+            "6: /supernet = {epochs: ...}, expected " + none + "\n" + at +
+            "7: /compress = {distil: ...}, expected " + none);
+  CHECK(
+      file.fault(space + kAccuracy + kDevice + kSearch + "export: {check: false}\n") ==
+      at + "5: /export/check = false, expected no such key beside `accuracy`: no file is exported");
+  CHECK(file.fault(space + "accuracy: {table: no.csv, column: top1}\n" +
+                   "devices: [{name: pi, replay: /no/t.csv, column: ms}]\n" + kSearch) ==
+        at + "2: /accuracy/table = no.csv, expected the CSV file of a table (" +
+            (file.folder / "no.csv").string() +
+            " does not exist); name yours with --set accuracy.table=/path/to/table.csv\n" + at +
+            "3: /devices/0/replay = /no/t.csv, expected the CSV file of a table (/no/t.csv does "
+            "not exist); name yours with --set devices.0.replay=/path/to/table.csv");
+  CHECK(file.fault(space + kAccuracy +
+                   "devices: [{name: pi, replay: t.csv, column: ms}, {name: pi, replay: t.csv, "
+                   "column: ms}]\n" +
+                   kSearch) == at + "3: /devices/1/name = pi, expected each device's name once");
+  CHECK(file.fault(space + kAccuracy +
+                   "devices: [{name: pi, replay: t.csv, column: ms, threads: 2}]\n" + kSearch)
+            .find(at + "3: /devices/0/threads = 2, expected") == 0);
+}
+
+TEST_CASE("published networks are measured on boards, and refused where there is none") {
+  Config file;
+  const std::string trained = "space: " + kStages + "\nsearch: {objectives: [accuracy]}\n";
+  CHECK(file.read(trained).baselines == cli::default_baselines());
+  CHECK(file.read(trained + "report: {baselines: []}\n").baselines.empty());
+  CHECK(file.read(trained + "report: {baselines: [mnasnet]}\n").baselines ==
+        std::vector<std::string>{"mnasnet"});
+  CHECK(file.fault(trained + "report: {baselines: [resnet_18]}\n").find("resnet18") !=
+        std::string::npos);
+  const std::string replayed = "space: " + kCells + "\n" + kAccuracy + kDevice + kSearch;
+  CHECK(file.read(replayed).baselines.empty());
+  CHECK(file.fault(replayed + "report: {baselines: [mnasnet]}\n")
+            .find(file.path + ":5: /report/baselines = ") == 0);
+  CHECK(file.fault(replayed + "report: {baselines: [mnasnet]}\n")
+            .find("expected [], since no device is a board") != std::string::npos);
+}
+
+TEST_CASE("a space without networks asks for tables everywhere") {
+  Config file;
+  const std::string space = "space: " + kCells + "\n";
+  const std::string why = " (nasbench201 is a table's space, without networks)";
+  const std::string at = file.path + ":";
+  const std::string missing = file.fault(space + kDevice + kSearch);
+  CHECK(missing.find(at + "1: /space = ") == 0);
+  CHECK(missing.find(", expected `accuracy: {table: FILE, ...}` beside it" + why) !=
+        std::string::npos);
+  CHECK(file.fault(space + kAccuracy + "devices: [{name: pi}]\n" + kSearch)
+            .find("expected `replay: FILE` for device pi" + why) != std::string::npos);
+  CHECK(file.fault(space + kAccuracy + "search: {objectives: [accuracy, latency@local]}\n")
+            .find("expected `replay: FILE` for device local" + why) != std::string::npos);
+  CHECK(file.fault(space + kAccuracy + kDevice + "search: {objectives: [accuracy, peak_memory]}\n")
+            .find("expected no peak_memory" + why) != std::string::npos);
+  CHECK(file.read(space + kAccuracy + "search: {objectives: [accuracy, macs]}\n").devices.empty());
+}

@@ -1,0 +1,419 @@
+// The whole program over tables instead of training and boards: small tables, real kills.
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/file.h"
+#include "core/rng.h"
+#include "search/space/cell_space.h"
+#include "tests/support/child_process.h"
+#include "tests/support/temporary_folder.h"
+
+using namespace lathe;
+using Json = nlohmann::json;
+
+namespace {
+
+const std::string kLathe = std::string(LATHE_BINARY_DIR) + "/bin/lathe";
+/// A run over tables must not load LibTorch: where it would look there is nothing.
+const std::vector<std::string> kNoModule = {"LATHE_SUPERNET_MODULE=/nowhere/liblathe_supernet.so"};
+
+search::CellSpec small_spec() {
+  search::CellSpec spec;
+  spec.name = "small";
+  spec.operations = {"none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3"};
+  spec.cells = 1;
+  spec.width = 4;
+  return spec;
+}
+constexpr const char* kSmallSpace =
+    "classes: 10\n"
+    "input: {channels: 3, resolution: 32}\n"
+    "cell: {nodes: 4, operations: [none, skip_connect, nor_conv_1x1, nor_conv_3x3], cells: 1, "
+    "width: 4}\n";
+
+/// Accuracy and latency both grow with the computation, each with a part of its own.
+double true_ms(const search::CellSpace& space, const search::Architecture& architecture) {
+  Rng rng = Rng(5).derive("ms " + architecture.to_string());
+  return 2.0 + static_cast<double>(space.macs(architecture)) / 1e5 + rng.uniform();
+}
+double true_percent(const search::CellSpace& space, const search::Architecture& architecture) {
+  Rng rng = Rng(5).derive("percent " + architecture.to_string());
+  const double macs = static_cast<double>(space.macs(architecture)) / 1e6;
+  return 90.0 - 30.0 / (1.0 + macs) + 2.0 * rng.uniform();
+}
+
+/// A folder with a space, a table of all its networks and a config that replays it.
+struct Tables {
+  test::TemporaryFolder folder;
+  search::CellSpace space{small_spec()};
+  std::filesystem::path config;
+
+  /// `search` and `more` stand in the config as they are.
+  explicit Tables(const std::string& search = kSearch, const std::string& more = "") {
+    write_file_atomically(folder / "small.yaml", kSmallSpace);
+    std::string table = "cell,percent,ms\n";
+    for (const search::Architecture& architecture : space.distinct()) {
+      table += space.describe(architecture) + "," +
+               std::to_string(true_percent(space, architecture)) + "," +
+               std::to_string(true_ms(space, architecture)) + "\n";
+    }
+    write_file_atomically(folder / "table.csv", table);
+    config = write("replay.yaml", search, more);
+  }
+
+  std::filesystem::path write(const std::string& name, const std::string& search,
+                              const std::string& more) const {
+    const auto path = folder / name;
+    write_file_atomically(
+        path,
+        "space: small.yaml\n"
+        "accuracy: {table: table.csv, key: cell, column: percent, percent: true}\n"
+        "devices: [{name: pi, replay: table.csv, key: cell, column: ms, noise: 0.05, "
+        "seconds: 2s}]\n"
+        "search: " +
+            search + "\n" + more);
+    return path;
+  }
+
+  std::vector<std::string> command(const std::string& run) const {
+    return {kLathe, "run", config.string(), "--folder", (folder / run).string()};
+  }
+  Json summary(const std::string& run) const {
+    return Json::parse(read_file(folder / run / "summary.json"));
+  }
+
+  static constexpr const char* kSearch =
+      "{objectives: [accuracy, latency@pi], constraints: [\"latency@pi <= 30ms\"], "
+      "population: 10, batch: 5, budget: {evaluations: 60}}";
+};
+
+std::vector<std::string> stage_names(const Json& summary) {
+  std::vector<std::string> names;
+  for (const Json& stage : summary.at("stages")) names.push_back(stage.at("name"));
+  return names;
+}
+
+/// What a run found, without times of day and durations.
+std::string found(const Json& summary) {
+  return summary.at("front").dump() + summary.at("search").dump() + summary.at("devices").dump();
+}
+
+void check_refused(const std::vector<std::string>& arguments, int code,
+                   const std::vector<std::string>& parts) {
+  const auto [actual, output] = test::run_program(arguments, kNoModule);
+  INFO(output);
+  CHECK(actual == code);
+  for (const std::string& part : parts) {
+    CHECK_MESSAGE(output.find(part) != std::string::npos, part);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("lathe run over tables searches, confirms and reports without LibTorch") {
+  const Tables tables;
+  const auto [code, output] = test::run_program(tables.command("run"), kNoModule);
+  INFO(output);
+  REQUIRE(code == 0);
+  CHECK(output.find("accuracy") != std::string::npos);
+  const Json result = tables.summary("run");
+  CHECK(stage_names(result) == std::vector<std::string>{"prepare", "search", "confirm", "report"});
+  CHECK(result.at("data").at("table") == "table.csv, column percent");
+  CHECK(result.at("search").at("candidates").size() == 60);
+  CHECK(result.at("devices").at(0).at("engine") == "replay");
+  // Whatever races is measured in a ninth of 2 s, and for 2 s more unless it is stopped early.
+  CHECK(result.at("devices").at(0).at("board_seconds") > 40.0);
+  CHECK(result.at("devices").at(0).at("board_seconds") < 60.0 * (2.0 + 2.0 / 9.0) + 1e-9);
+  CHECK(std::filesystem::file_size(tables.folder / "run" / "report.html") > 10000);
+  CHECK(result.at("search").at("learned").is_null());  // nsga2 has no models
+  CHECK(result.at("front").size() >= 5);
+  for (const Json& network : result.at("front")) {
+    const auto architecture = search::Architecture::parse(network.at("architecture"));
+    const double percent = true_percent(tables.space, architecture);
+    CHECK(network.at("validation").at("top1").get<double>() ==
+          doctest::Approx(percent / 100.0).epsilon(1e-6));
+    CHECK(network.at("test").is_null());
+    CHECK(network.at("files").empty());
+    CHECK(network.at("macs") == tables.space.macs(architecture));
+    const Json& latency = network.at("latencies").at(0);
+    const auto width = [](const Json& estimate) {
+      return (estimate.at("high_ms").get<double>() - estimate.at("low_ms").get<double>()) /
+             estimate.at("median_ms").get<double>();
+    };
+    CHECK(width(latency.at("searched")) == doctest::Approx(2 * 1.96 * 0.05).epsilon(1e-3));
+    CHECK(width(latency.at("confirmed")) == doctest::Approx(2 * 1.96 * 0.025).epsilon(1e-3));
+    CHECK(latency.at("confirmed").at("median_ms") != latency.at("searched").at("median_ms"));
+  }
+
+  SUBCASE("a second run does nothing") {
+    const std::string before = read_file(tables.folder / "run" / "summary.json");
+    CHECK(test::run_program(tables.command("run"), kNoModule).first == 0);
+    CHECK(read_file(tables.folder / "run" / "summary.json") == before);
+  }
+  SUBCASE("a larger budget goes on, and gives what a long run gives") {
+    auto longer = tables.command("run");
+    longer.insert(longer.end(), {"--set", "search.budget.evaluations=90"});
+    REQUIRE(test::run_program(longer, kNoModule).first == 0);
+    longer[4] = (tables.folder / "long").string();
+    REQUIRE(test::run_program(longer, kNoModule).first == 0);
+    CHECK(found(tables.summary("run")) == found(tables.summary("long")));
+  }
+  SUBCASE("another table is another run") {
+    write_file_atomically(tables.folder / "table.csv",
+                          read_file(tables.folder / "table.csv") + "\n");
+    check_refused(tables.command("run"), 2, {"started with other settings", "table sha256"});
+  }
+  SUBCASE("there is nothing to export, and lathe says why") {
+    check_refused({kLathe, "export", (tables.folder / "run").string()}, 2,
+                  {"come from a table (table.csv, column percent)", "nothing to export"});
+  }
+}
+
+TEST_CASE(
+    "lathe run over tables, killed at random moments, finds what an uninterrupted run finds") {
+  const Tables tables;
+  REQUIRE(test::run_program(tables.command("whole")).first == 0);
+  const std::string expected = found(tables.summary("whole"));
+  Rng rng(7);
+  int kills = 0;
+  for (int run = 0; kills < 20; ++run) {
+    REQUIRE(run < 40);
+    const std::string name = "killed" + std::to_string(run);
+    int code = -1;
+    for (int attempt = 0; code != 0; ++attempt) {
+      test::ChildProcess process(tables.command(name));
+      // Every attempt may live longer than the last, so that the run ends.
+      const auto patience = std::chrono::milliseconds(rng.integer(10, 80 + 40 * attempt));
+      const auto end = std::chrono::steady_clock::now() + patience;
+      while (!process.ended() && std::chrono::steady_clock::now() < end) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+      if (!process.ended()) {
+        process.kill(SIGKILL);
+        ++kills;
+      }
+      code = process.wait();
+      INFO(process.output());
+      REQUIRE((code == 0 || code == -SIGKILL));
+    }
+    REQUIRE(found(tables.summary(name)) == expected);
+  }
+}
+
+TEST_CASE("a network that breaks its constraint when measured again is marked, and no winner") {
+  // Without the interval's help: a bound through the middle of a front that 15 % noise made look
+  // fast.
+  const std::string search =
+      "{objectives: [accuracy, latency@pi], constraints: [\"latency@pi <= 14ms\"], "
+      "population: 20, budget: {evaluations: 200}}";
+  const Tables tables(search, "export: {networks: 3, confirm: {half_width: 0.0005}}\n");
+  auto command = tables.command("run");
+  command.insert(command.end(), {"--set", "devices.0.noise=0.15"});
+  const auto [code, output] = test::run_program(command);
+  INFO(output);
+  REQUIRE(code == 0);
+  int winners = 0;
+  int refuted = 0;
+  std::set<std::string> roles;
+  const Json result = tables.summary("run");
+  for (const Json& network : result.at("front")) {
+    const bool feasible = network.at("feasible");
+    ++(feasible ? winners : refuted);
+    const auto architecture = search::Architecture::parse(network.at("architecture"));
+    const double high = network.at("latencies").at(0).at("confirmed").at("high_ms");
+    CHECK(network.at("latencies").at(0).at("searched").at("high_ms").get<double>() <= 14.0);
+    CHECK(feasible == (high <= 14.0));
+    if (feasible) CHECK(true_ms(tables.space, architecture) <= 14.0);
+    if (!feasible) CHECK(network.at("roles").empty());
+    for (const Json& role : network.at("roles")) roles.insert(role);
+  }
+  CHECK(refuted > 0);
+  CHECK(winners == 3);
+  CHECK(roles == std::set<std::string>{"fastest", "knee", "most accurate"});
+  CHECK(static_cast<int>(result.at("warnings").size()) == refuted);
+  CHECK(output.find("breaks a constraint when measured again") != std::string::npos);
+}
+
+TEST_CASE(
+    "a run tells what was stopped early, keeps it off the front, and what its models learned") {
+  const Tables tables;
+  auto command = tables.command("run");
+  command.insert(command.end(),
+                 {"--set", "devices.0.noise=0.01", "--set", "search.strategy=surrogate", "--set",
+                  "search.budget.evaluations=80", "--set", "search.racing=true"});
+  const auto [code, output] = test::run_program(command, kNoModule);
+  INFO(output);
+  REQUIRE(code == 0);
+  const Json search = tables.summary("run").at("search");
+  const Json& candidates = search.at("candidates");
+  const auto stopped = std::count_if(candidates.begin(), candidates.end(), [](const Json& each) {
+    return each.at("screened").get<bool>();
+  });
+  CHECK(stopped > 0);
+  CHECK(search.at("racing").at("screened") == stopped);
+  // 2 s for each that was stopped, less a ninth of that for every coarse measurement.
+  CHECK(search.at("racing").at("board_seconds_saved").get<double>() ==
+        doctest::Approx(2.0 * static_cast<double>(stopped) - 80.0 * 2.0 / 9.0));
+  for (const Json& network : tables.summary("run").at("front")) {
+    const size_t index = network.at("candidate_index");
+    CHECK(candidates.at(index).at("screened") == false);
+  }
+  REQUIRE(search.at("learned").size() == 2);
+  CHECK(search.at("learned").at(0).at("metric") == "accuracy");
+  CHECK(search.at("learned").at(1).at("metric") == "latency@pi");
+  for (const Json& learned : search.at("learned")) {
+    CHECK(learned.at("models").size() > 2);
+    CHECK(learned.at("models").back().at("model") == "average");
+    CHECK(learned.at("models").back().at("weight") == (learned.at("on") ? 1.0 : 0.0));
+  }
+
+  command.insert(command.end(), {"--set", "search.racing=false"});
+  command[4] = (tables.folder / "whole").string();
+  REQUIRE(test::run_program(command, kNoModule).first == 0);
+  const Json whole = tables.summary("whole").at("search");
+  CHECK(whole.at("racing").is_null());
+  for (const Json& candidate : whole.at("candidates")) CHECK(candidate.at("screened") == false);
+}
+
+TEST_CASE("lathe refuses tables that cannot work, with the reason and the exit code") {
+  const Tables tables;
+  const std::string config = tables.config.string();
+  SUBCASE("a bound that no entry of the table meets, for plan and run") {
+    for (const char* command : {"plan", "run"}) {
+      check_refused({kLathe, command, config, "--set", "search.constraints=[latency@pi <= 1ms]",
+                     "--folder", (tables.folder / "run").string()},
+                    2, {"latency@pi <= 1ms: the best of ", "table.csv, column ms, is 7.", "raise"});
+      check_refused({kLathe, command, config, "--set", "search.constraints=[accuracy >= 0.95]",
+                     "--folder", (tables.folder / "run").string()},
+                    2, {"accuracy >= 0.95: the best of ", "column percent, is 0.8", "lower"});
+    }
+  }
+  SUBCASE("bounds that no entry meets together, with the nearest") {
+    check_refused({kLathe, "plan", config, "--set",
+                   "search.constraints=[latency@pi <= 8ms, accuracy >= 0.8]"},
+                  2,
+                  {"no network of the tables meets all of them; the nearest is |", " with ",
+                   "latency@pi = ", "accuracy = 0."});
+  }
+  SUBCASE("training") {
+    check_refused({kLathe, "train", config}, 2, {"come from a table", "nothing to train"});
+  }
+  SUBCASE("asking or measuring on a table") {
+    check_refused({kLathe, "devices", "--config", config}, 2, {"every device is a table"});
+  }
+  SUBCASE("a table with a column that is not there") {
+    check_refused({kLathe, "plan", config, "--set", "devices.0.column=us"}, 3,
+                  {"table.csv:1: no column us, expected one"});
+  }
+}
+
+#ifdef LATHE_TEST_WITH_AGENT
+TEST_CASE("a board stands beside a table, and published networks are measured on the board alone") {
+  const test::TemporaryFolder folder;
+  write_file_atomically(
+      folder / "staged.yaml",
+      "{classes: 4, input: {channels: 1, resolution: 16}, stem: {width: 8}, "
+      "stages: [{block: conv, depth: [1, 2], width: [8, 16], kernel: [1, 3]}]}\n");
+  const auto space = search::read_search_space(folder / "staged.yaml");
+  std::string table = "architecture,top1,ms\n";
+  std::set<search::Architecture> all;
+  Rng rng(1);
+  while (std::to_string(all.size()) != space->count()) all.insert(space->sample(rng));
+  for (const search::Architecture& architecture : all) {
+    const double value = 0.5 + 0.4 * Rng(2).derive(architecture.to_string()).uniform();
+    table += architecture.to_string() + "," + std::to_string(value) + "," +
+             std::to_string(10.0 * value) + "\n";
+  }
+  write_file_atomically(folder / "table.csv", table);
+  write_file_atomically(
+      folder / "c.yaml",
+      "space: staged.yaml\n"
+      "accuracy: {table: table.csv, column: top1}\n"
+      "devices:\n"
+      "  - {name: local, measure: {half_width: 0.2, budget: 1s}}\n"
+      "  - {name: pi, replay: table.csv, column: ms}\n"
+      "search: {objectives: [accuracy, latency@local, latency@pi], population: 4, "
+      "budget: {evaluations: 6}}\n"
+      "export: {networks: 2, confirm: {half_width: 0.1, budget: 1s}}\n"
+      "report: {baselines: [mobilenet_v2_0.35]}\n");
+  const auto [code, output] = test::run_program(
+      {kLathe, "run", (folder / "c.yaml").string(), "--folder", (folder / "run").string()},
+      kNoModule);
+  INFO(output);
+  REQUIRE(code == 0);
+  const Json result = Json::parse(read_file(folder / "run" / "summary.json"));
+  CHECK(stage_names(result) ==
+        std::vector<std::string>{"prepare", "search", "confirm", "baselines", "report"});
+  REQUIRE(result.at("devices").size() == 2);
+  CHECK(result.at("devices").at(0).at("engine") == "xnnpack");
+  CHECK(result.at("devices").at(0).at("agents").size() == 1);
+  CHECK(result.at("devices").at(1).at("engine") == "replay");
+  for (const Json& network : result.at("front")) {
+    const double top1 = network.at("validation").at("top1");
+    REQUIRE(network.at("latencies").size() == 2);
+    CHECK(network.at("latencies").at(0).at("confirmed").at("median_ms").get<double>() > 0.0);
+    CHECK(network.at("latencies").at(1).at("confirmed").at("median_ms").get<double>() ==
+          doctest::Approx(10.0 * top1).epsilon(1e-5));
+    CHECK(network.at("resolution") == 16);
+    CHECK_FALSE(network.at("blocks").empty());
+  }
+  REQUIRE(result.at("baselines").size() == 1);
+  const Json& baseline = result.at("baselines").at(0);
+  CHECK(baseline.at("accuracy").is_null());
+  REQUIRE(baseline.at("latencies").size() == 1);
+  CHECK(baseline.at("latencies").at(0).at("device") == "local");
+  CHECK(baseline.at("latencies").at(0).at("latency").at("median_ms").get<double>() > 0.0);
+}
+#endif
+
+TEST_CASE("the example of configs/ asks for its table and runs on one of that form") {
+  const std::string config = LATHE_SOURCE_DIR "/configs/replay_nasbench201.yaml";
+  const test::TemporaryFolder folder;
+  // Nothing else is wrong with it: a fault a missing file.
+  const auto [code, output] = test::run_program({kLathe, "plan", config}, kNoModule);
+  INFO(output);
+  CHECK(code == 2);
+  CHECK(std::count(output.begin(), output.end(), '\n') == 2);
+  CHECK(output.find("--set accuracy.table=/path/to/table.csv\n") != std::string::npos);
+  CHECK(output.find("--set devices.0.replay=/path/to/table.csv\n") != std::string::npos);
+
+  const search::CellSpace space{search::CellSpec()};
+  std::string table = "arch_str,accuracy_cifar100,raspi4_ms\n";
+  for (const search::Architecture& architecture : space.distinct()) {
+    const double macs = static_cast<double>(space.macs(architecture)) / 1e6;
+    table += space.describe(architecture) + "," + std::to_string(75.0 - 200.0 / macs) + "," +
+             std::to_string(macs / 3.0) + "\n";
+  }
+  write_file_atomically(folder / "t.csv", table);
+  const std::string path = (folder / "t.csv").string();
+  const auto [run_code, run_output] =
+      test::run_program({kLathe, "run", config, "--set", "accuracy.table=" + path, "--set",
+                         "devices.0.replay=" + path, "--set", "search.budget.evaluations=40",
+                         "--folder", (folder / "run").string()},
+                        kNoModule);
+  INFO(run_output);
+  CHECK(run_code == 0);
+  CHECK(run_output.find("most accurate") != std::string::npos);
+}
+
+TEST_CASE("lathe plan shows what a run over tables amounts to") {
+  const Tables tables;
+  const auto [code, output] =
+      test::run_program({kLathe, "plan", tables.config.string()}, kNoModule);
+  INFO(output);
+  CHECK(code == 0);
+  CHECK(output.find("table.csv, column percent; nothing is trained or exported") !=
+        std::string::npos);
+  CHECK(output.find("device     pi: replayed from ") != std::string::npos);
+  CHECK(output.find("supernet") == std::string::npos);
+}

@@ -1,0 +1,471 @@
+// The report in a real browser: what it draws, and that it draws without an error for every kind of
+// run.
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <regex>
+#include <string>
+
+#include "cli/report/html_report.h"
+#include "cli/report/text.h"
+#include "tests/support/headless_browser.h"
+#include "tests/support/sample_summary.h"
+
+namespace lathe::report {
+namespace {
+
+size_t count_of(const std::string& text, const std::string& part) {
+  size_t count = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + part.size()))
+    ++count;
+  return count;
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+/// The value of the first attribute `name`, or "absent".
+std::string attribute(const std::string& document, const std::string& name) {
+  const std::string begin = " " + name + "=\"";
+  const size_t from = document.find(begin);
+  if (from == std::string::npos) return "absent";
+  return document.substr(from + begin.size(),
+                         document.find('"', from + begin.size()) - from - begin.size());
+}
+
+/// The document without the data, style and script that the page carries, which hold the same
+/// words.
+std::string drawn(std::string document) {
+  for (const char* tag : {"script", "style", "noscript"}) {
+    const std::string begin = std::string("<") + tag;
+    const std::string end = std::string("</") + tag + ">";
+    for (size_t from = document.find(begin); from != std::string::npos;
+         from = document.find(begin, from)) {
+      document.erase(from, document.find(end, from) + end.size() - from);
+    }
+  }
+  return document;
+}
+
+/// Draws the report and checks that every section went well.
+std::string draw(const RunSummary& summary) {
+  const std::string document = drawn(support::document_after_scripts(html_report(summary)));
+  const std::string error = attribute(document, "data-error");
+  CHECK_MESSAGE(error == "absent", error);
+  CHECK(attribute(document, "data-ready") == "true");
+  return document;
+}
+
+/// How many candidates the plot drew as dots, counted in its paths, and says it left out.
+size_t dots(const std::string& document) {
+  return count_of(document, "h0M") + count_of(document, "h0\"");
+}
+
+size_t number(const std::string& document, const std::string& name) {
+  const std::string text = attribute(document, name);
+  REQUIRE_MESSAGE(text != "absent", name);
+  return std::stoul(text);
+}
+
+/// Draws the report with `script` added after its own, which the page's policy would refuse, so
+/// without that.
+std::string draw_and_run(const RunSummary& summary, const std::string& script) {
+  std::string page = html_report(summary);
+  const size_t policy = page.find("<meta http-equiv=\"Content-Security-Policy\"");
+  REQUIRE(policy != std::string::npos);
+  page.erase(policy, page.find('>', policy) + 1 - policy);
+  page.insert(page.rfind("</body>"),
+              "<script>const root = document.documentElement; const say = (name, value) => "
+              "root.setAttribute('data-said-' + name, value);\n" +
+                  script + "</script>");
+  const std::string document = drawn(support::document_after_scripts(page));
+  CHECK(attribute(document, "data-error") == "absent");
+  return document;
+}
+
+}  // namespace
+
+TEST_CASE("the report draws every candidate, network, curve and block of a run") {
+  const RunSummary summary = support::sample_summary();
+  const std::string document = draw(summary);
+  REQUIRE(summary.front.size() == 9);
+  CHECK(dots(document) == number(document, "data-points"));
+  CHECK(dots(document) > 100);
+  CHECK(number(document, "data-points") + number(document, "data-outside") +
+            number(document, "data-missing") ==
+        400);
+  CHECK(number(document, "data-missing") == 10);
+  CHECK(count_of(document, " data-net=\"") == 9);
+  CHECK(count_of(document, "<tr class=\"row") == 9);
+  CHECK(count_of(document, "class=\"bound\"") == 1);
+  CHECK(count_of(document, "class=\"frontline\"") == 1);
+  CHECK(count_of(document, "class=\"baseline-line\"") == 1);  // its accuracy is unknown
+  CHECK(count_of(document, " data-blocks=\"") == 9 + 1);      // and the panel's
+  CHECK(count_of(document, " data-length=\"6\"") == 2);
+  CHECK(count_of(document, " data-length=\"24\"") == 1);
+  CHECK(contains(document, "91.2 %</span> in <span class=\"fig\">0.765 ms"));
+  CHECK(contains(document, "Enforced") == false);
+  CHECK(contains(document, "lathe run configs/quickstart.yaml"));
+  CHECK(contains(document, "x86_64 avx512"));
+  CHECK(contains(document, "The test split was opened once, after the search"));
+  CHECK(contains(document, "latency@local crashed"));
+}
+
+TEST_CASE("the report draws both devices of a run and lets the reader choose") {
+  support::SampleOptions options;
+  options.devices = {"local", "pi4"};
+  const RunSummary summary = support::sample_summary(options);
+  const std::string document = draw_and_run(summary, R"(
+    say('options', document.querySelectorAll('#x-metric option').length);
+    const before = document.querySelector('.mark .confirmed').getAttribute('cx');
+    const chooser = document.getElementById('x-metric');
+    chooser.value = 'latency@pi4';
+    chooser.dispatchEvent(new Event('change'));
+    say('moved', before !== document.querySelector('.mark .confirmed').getAttribute('cx'));
+    say('label', document.getElementById('pareto').getAttribute('aria-label'));
+    chooser.value = 'macs';
+    chooser.dispatchEvent(new Event('change'));
+    say('marks', document.querySelectorAll('.mark').length);)");
+  CHECK(attribute(document, "data-said-options") == "6");
+  CHECK(attribute(document, "data-said-moved") == "true");
+  CHECK(attribute(document, "data-said-label") == "Accuracy against latency on pi4");
+  CHECK(attribute(document, "data-said-marks") == std::to_string(summary.front.size()));
+  CHECK(contains(document, "Raspberry Pi 4 Model B Rev 1.4"));
+  CHECK(contains(document, "governor ondemand: set performance for steadier latency"));
+  CHECK(count_of(document, "confirmed medians lie inside") == 2);
+}
+
+TEST_CASE("the report draws the family of compound scaling, and no section without one") {
+  support::SampleOptions options;
+  options.scaling = true;
+  RunSummary summary = support::sample_summary(options);
+  const std::string document = draw(summary);
+  CHECK(count_of(document, "href=\"#scaling\"") == 1);
+  CHECK(contains(document,
+                 "Latency goes as depth^0.81 × width^1.62 × resolution^1.93, fitted to 16 "
+                 "measured networks: R² 0.987, residual 3.4 %."));
+  CHECK(contains(document, "the network of phi 1"));
+  CHECK(contains(document, ">not evaluated<"));
+  CHECK(contains(document, ">failed<"));
+  CHECK(count_of(document, " data-length=\"3\"") == 2);  // of five, those that have values
+  summary.search.scaling->fit.reset();
+  summary.search.scaling->budget_metric = "macs";
+  summary.search.scaling->family.clear();
+  CHECK(contains(draw(summary), "None does: there is no family."));
+  CHECK(count_of(draw(support::sample_summary()), "href=\"#scaling\"") == 0);
+}
+
+TEST_CASE("the report tells stopped candidates from others and what stopping them saved") {
+  support::SampleOptions options;
+  options.racing = true;
+  RunSummary summary = support::sample_summary(options);
+  const auto& candidates = summary.search.candidates;
+  const auto stopped = std::count_if(candidates.begin(), candidates.end(),
+                                     [](const auto& each) { return *each.screened; });
+  REQUIRE(stopped > 100);
+  for (const FrontNetwork& network : summary.front) {
+    REQUIRE_FALSE(*candidates.at(static_cast<size_t>(network.candidate_index)).screened);
+  }
+  const std::string document = draw_and_run(summary, R"(
+    const shown = (name) => document.querySelector('.dots.' + name).getAttribute('d').split('h0').length - 1;
+    [...document.querySelectorAll('.seg button')].find((b) => b.textContent === 'everything').click();
+    say('stopped', shown('stopped'));
+    say('all', shown('stopped') + shown('bad') + shown('good'));
+    const box = document.querySelector('.plot').getBoundingClientRect();
+    const places = (name) => [...document.querySelector(name).getAttribute('d').matchAll(/M([0-9.]+) ([0-9.]+)h0/g)].map((dot) => [Number(dot[1]), Number(dot[2])]);
+    const all = ['stopped', 'bad', 'good'].flatMap((name) => places('.dots.' + name));
+    const room = (dot) => Math.min(...all.map((other) => Math.hypot(dot[0] - other[0], dot[1] - other[1])).filter((distance) => distance > 0));
+    const [x, y] = places('.dots.stopped').reduce((a, b) => (room(b) > room(a) ? b : a));
+    const at = {clientX: box.left + x, clientY: box.top + y, bubbles: true};
+    document.getElementById('pareto').dispatchEvent(new MouseEvent('pointermove', at));
+    say('tip', document.getElementById('tip').textContent.includes('stopped early: values of 1,000 images and a coarse measurement'));
+    document.getElementById('pareto').dispatchEvent(new MouseEvent('click', at));
+    say('panel', document.querySelector('.panel .roles').textContent);)");
+  CHECK(attribute(document, "data-said-stopped") == std::to_string(stopped));
+  CHECK(attribute(document, "data-said-all") == "390");
+  CHECK(attribute(document, "data-said-tip") == "true");
+  CHECK(attribute(document, "data-said-panel") ==
+        "stopped early: values of 1,000 images and a coarse measurement");
+  CHECK(contains(document, "stopped early: rough values"));
+
+  const auto sentence = [&](const Racing& racing) {
+    summary.search.racing = racing;
+    const std::string page = draw(summary);
+    const size_t from = page.find(" ms. ", page.find("How they were found")) + 5;
+    return page.substr(from, page.find("</p>", from) - from);
+  };
+  CHECK(sentence({120, 7500, 2500, 75.0}) ==
+        "120 of 400 candidates were stopped early; that saved 25 % of the validation images and "
+        "about 1 min 15 s of board time.");
+  CHECK(sentence({1, 0, 0, 30.0}) ==
+        "1 of 400 candidates was stopped early; that saved about 30.0 s of board time.");
+  CHECK(sentence({12, 7500, 2500, -4.0}) ==
+        "12 of 400 candidates were stopped early; that saved 25 % of the validation images. Coarse "
+        "measurements took about 4.0 s more board time than they saved.");
+  CHECK(sentence({0, 7500, 0, 0.0}) == "No candidate was stopped early.");
+  const std::string plain = draw(support::sample_summary());
+  CHECK_FALSE(contains(plain, "stopped early"));
+  CHECK_FALSE(contains(plain, "The models that the search used"));
+}
+
+TEST_CASE("the report lists the models in use and says when they are switched off") {
+  support::SampleOptions options;
+  options.devices = {"local", "pi4"};
+  options.learned = true;
+  RunSummary summary = support::sample_summary(options);
+  summary.search.learned->push_back({"latency@<i>", false, {}});
+  LearnedMetric& local = summary.search.learned->at(1);
+  local.models[0].weight = 0.0;
+  local.models[1].weight = 1.0;
+  const std::string document = draw_and_run(summary, R"(
+    const rows = [...document.querySelectorAll('#learned tbody tr')];
+    rows.forEach((row, i) => say(i, [...row.cells].map((cell) => cell.textContent).join('|')));)");
+  CHECK(attribute(document, "data-said-0") ==
+        "accuracy|gaussian process 75 %, ridge 25 %|320|5.2 %|0.91|0.77|91 %");
+  CHECK(attribute(document, "data-said-1") == "latency@local|ridge|320|5.2 %|0.91|0.77|91 %");
+  CHECK(attribute(document, "data-said-2") ==
+        "latency@pi4|switched off: does not beat a constant|320|–|–|–|–");
+  CHECK(attribute(document, "data-said-3") ==
+        "latency@&lt;i&gt;|not fitted: too few evaluations|–|–|–|–|–");
+  CHECK(contains(document, "Accuracy is learned as its error"));
+}
+
+TEST_CASE("the report fits the width of a telephone and of a desktop") {
+  support::SampleOptions options;
+  options.devices = {"local", "pi4"};
+  options.racing = options.learned = true;
+  RunSummary summary = support::sample_summary(options);
+  summary.name = std::string(200, 'x');
+  summary.command = std::string(300, 'y');
+  const std::string page = html_text(html_report(summary));
+  for (const int width : {360, 700, 1400}) {
+    const std::string document = support::document_after_scripts(
+        "<!doctype html><iframe width='" + std::to_string(width) +
+        "' height='900' style='border:0' srcdoc=\"" + page +
+        "\"></iframe><script>addEventListener('load', () => {"
+        "const inner = document.querySelector('iframe').contentDocument.documentElement;"
+        "const root = document.documentElement;"
+        "root.setAttribute('data-ready', inner.dataset.ready);"
+        "root.setAttribute('data-width', inner.clientWidth);"
+        "root.setAttribute('data-beyond', inner.scrollWidth - inner.clientWidth);"
+        "document.querySelector('iframe').remove(); });</script>");
+    CHECK(attribute(document, "data-ready") == "true");
+    CHECK(number(document, "data-width") + 20 > static_cast<size_t>(width));
+    CHECK_MESSAGE(attribute(document, "data-beyond") == "0", width);
+  }
+}
+
+TEST_CASE(
+    "published networks are lines at their latency, diamonds once trained, names when far away") {
+  RunSummary summary = support::sample_summary();
+  Baseline far = summary.baselines[0];
+  far.name = "resnet18";
+  far.latencies[0].latency.median_ms = 40.0;
+  Baseline trained = summary.baselines[0];
+  trained.name = "mnasnet";
+  trained.accuracy = Accuracy{0.9, 0.003, 10000};
+  summary.baselines.push_back(far);
+  summary.baselines.push_back(trained);
+  const std::string document = draw_and_run(summary, R"(
+    const state = () => { const group = document.querySelector('[data-baselines]'); return group.dataset.baselines + ' ' + group.dataset.beyond; };
+    say('front', state());
+    say('lines', document.querySelectorAll('.baseline-line').length);
+    say('diamonds', document.querySelectorAll('.basemark').length);
+    say('names', [...document.querySelectorAll('.base-label')].map((label) => label.textContent).join());
+    say('rows', document.querySelectorAll('#baselines tbody tr').length);
+    say('table', document.querySelector('#baselines tbody').textContent.includes('90.00 %'));
+    [...document.querySelectorAll('.seg button')].find((b) => b.textContent === 'everything').click();
+    say('everything', state());)");
+  CHECK(attribute(document, "data-said-front") == "2 1");
+  CHECK(attribute(document, "data-said-lines") == "1");
+  CHECK(attribute(document, "data-said-diamonds") == "1");
+  CHECK(attribute(document, "data-said-names") == "mobilenet_v2 0.35,mnasnet,resnet18 40.00 ms →");
+  CHECK(attribute(document, "data-said-rows") == "3");
+  CHECK(attribute(document, "data-said-table") == "true");
+  CHECK(attribute(document, "data-said-everything") == "3 0");
+}
+
+TEST_CASE("the report of a run over tables claims no test, no file and no measurement") {
+  RunSummary summary = support::sample_summary();
+  summary.data = {};
+  summary.config.clear();
+  summary.data.table = "bench.csv, column top1";
+  summary.baselines.clear();
+  summary.training.clear();
+  summary.devices[0].agents.clear();
+  summary.devices[0].engine = "replay";
+  summary.devices[0].target_half_width = 0.0;
+  for (FrontNetwork& network : summary.front) {
+    network.test.reset();
+    network.parity.reset();
+    network.files.clear();
+    network.blocks.clear();
+    network.validation.standard_error = 0.0;
+    network.peak_memory_bytes = network.model_size_bytes = network.resolution = 0;
+  }
+  summary.front[0].feasible = false;
+  summary.front[0].roles.clear();
+  const std::string document = draw(summary);
+  for (const char* word :
+       {"validation", "test split", "xnnpack", "supernet trained", "0 B", "±0.00"}) {
+    CHECK_MESSAGE(!contains(document, word), std::string(word));
+  }
+  CHECK(contains(document, "looked up in bench.csv, column top1"));
+  CHECK(contains(document, "8 networks of the Pareto front"));
+  CHECK(contains(document, "1 more did not hold when measured again"));
+  CHECK(contains(document, "local (replayed from a table)"));
+  CHECK(contains(document, "Nothing was measured"));
+  CHECK(count_of(document, "class=\"broken\"") == 1);
+
+  for (FrontNetwork& network : summary.front) network.feasible = false;
+  for (FrontNetwork& network : summary.front) network.roles.clear();
+  CHECK(contains(draw(summary), "<h1>No network held the constraints when measured again</h1>"));
+}
+
+TEST_CASE("the report answers to pointer and keyboard") {
+  const RunSummary summary = support::sample_summary();
+  const std::string document = draw_and_run(summary, R"(
+    const heads = [...document.querySelectorAll('#front-table thead button')];
+    const first = () => document.querySelector('#front-table tbody tr').dataset.row;
+    const latency = heads.find((head) => head.textContent === 'local, ms');
+    latency.click(); say('ascending', first());
+    latency.click(); say('descending', first());
+    say('sort', latency.closest('th').getAttribute('aria-sort'));
+    document.querySelector('#front-table tr[data-row="4"]').click();
+    say('panel', document.querySelector('.panel h3').textContent);
+    say('chosen', document.querySelectorAll('.mark.on').length + ',' + document.querySelector('.mark.on').dataset.net);
+    const mark = document.querySelector('.mark[data-net="4"]');
+    mark.focus();
+    say('tip', document.getElementById('tip').textContent.slice(0, 6));
+    mark.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight', bubbles: true}));
+    const next = document.activeElement;
+    say('next', next.dataset.net !== '4' && next.classList.contains('mark'));
+    next.dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter', bubbles: true}));
+    say('entered', document.querySelector('.mark.on').dataset.net === next.dataset.net);
+    [...document.querySelectorAll('.seg button')].find((b) => b.textContent === 'everything').click();
+    say('everything', document.getElementById('pareto').dataset.points + ' ' + document.getElementById('pareto').dataset.outside);
+    const box = document.querySelector('.plot').getBoundingClientRect();
+    const dot = document.querySelector('.dots.bad').getAttribute('d').match(/M([0-9.]+) ([0-9.]+)h0/);
+    const at = {clientX: box.left + Number(dot[1]), clientY: box.top + Number(dot[2]), bubbles: true};
+    document.getElementById('pareto').dispatchEvent(new MouseEvent('click', at));
+    say('candidate', document.querySelector('.panel h3').textContent.startsWith('candidate '));
+    document.getElementById('log').click();
+    say('log', document.getElementById('pareto').textContent.includes('(logarithmic)'));
+    root.dataset.theme = 'light';
+    document.getElementById('theme').click();
+    say('theme', root.dataset.theme);)");
+  CHECK(attribute(document, "data-said-ascending") == "6");  // 0.333 ms
+  CHECK(attribute(document, "data-said-descending") == "0");
+  CHECK(attribute(document, "data-said-sort") == "descending");
+  CHECK(attribute(document, "data-said-panel") == summary.front[4].id);
+  CHECK(attribute(document, "data-said-chosen") == "1,4");
+  CHECK(attribute(document, "data-said-tip") == summary.front[4].id);
+  CHECK(attribute(document, "data-said-next") == "true");
+  CHECK(attribute(document, "data-said-entered") == "true");
+  CHECK(attribute(document, "data-said-everything") == "390 0");
+  CHECK(attribute(document, "data-said-candidate") == "true");
+  CHECK(attribute(document, "data-said-log") == "true");
+  CHECK(attribute(document, "data-said-theme") == "dark");
+}
+
+TEST_CASE("the report runs no script that comes in a name, and its policy stops any other") {
+  RunSummary summary = support::sample_summary();
+  const std::string attack =
+      "</script><img src=x onerror=\"document.documentElement.dataset.pwned=1\">"
+      "<script>document.documentElement.dataset.pwned=2</script>";
+  summary.name = summary.config = summary.command = summary.data.dataset = attack;
+  summary.warnings = {attack};
+  summary.data.classes[0] = summary.machine.cpu_model = summary.devices[0].agents[0].model = attack;
+  summary.search.constraints[0].text = summary.search.candidates[0].description = attack;
+  summary.search.candidates[0].failures = {{attack, attack, attack}};
+  summary.baselines[0].name = attack;
+  FrontNetwork& network = summary.front[0];
+  network.id = network.architecture = network.description = network.roles[0] = attack;
+  network.blocks[0].stage = network.blocks[0].family = network.blocks[0].activation = attack;
+  network.files[0].path = "javascript:document.documentElement.dataset.pwned=3";
+  const std::string document = draw(summary);
+  CHECK_FALSE(contains(document, "data-pwned"));
+  CHECK_FALSE(contains(document, "<img"));
+  CHECK_FALSE(contains(document, "href=\"javascript"));
+  CHECK(contains(document, "&lt;img src=x onerror="));
+
+  std::string page = html_report(support::sample_summary());
+  page.insert(page.rfind("</body>"), "<script>document.documentElement.dataset.pwned=4</script>");
+  CHECK_FALSE(contains(drawn(support::document_after_scripts(page)), "data-pwned"));
+}
+
+TEST_CASE("the report stays small in elements with 20,000 candidates") {
+  support::SampleOptions options;
+  options.candidates = 20000;
+  const std::string document = draw(support::sample_summary(options));
+  CHECK(number(document, "data-points") + number(document, "data-outside") +
+            number(document, "data-missing") ==
+        20000);
+  CHECK(dots(document) == number(document, "data-points"));
+  CHECK(dots(document) > 8000);
+  CHECK(count_of(document, "</") < 3000);
+}
+
+TEST_CASE("the report draws runs without a front, with one candidate, unconfirmed, empty") {
+  support::SampleOptions options;
+  options.feasible_ms = 0.0;
+  std::string document = draw(support::sample_summary(options));
+  CHECK(contains(document, "<h1>No network satisfies the constraints</h1>"));
+  CHECK(contains(document, "The nearest candidate"));
+  CHECK(dots(document) == 390);
+
+  options = {};
+  options.candidates = 1;
+  document = draw(support::sample_summary(options));
+  CHECK(dots(document) == 1);
+  CHECK(count_of(document, " data-net=\"") == 1);
+
+  options = {};
+  options.confirmed = false;
+  document = draw(support::sample_summary(options));
+  CHECK(contains(document, "the test split was not read"));
+  CHECK_FALSE(contains(document, "Did the latencies hold?"));
+  CHECK(contains(document, " searched</span>"));
+
+  const RunSummary empty;
+  document = draw(empty);
+  CHECK(contains(document, "<h1>Nothing was evaluated</h1>"));
+}
+
+TEST_CASE("the report draws a run in which everything failed or is extreme") {
+  support::SampleOptions options;
+  options.failure_rate = 1.0;
+  RunSummary summary = support::sample_summary(options);
+  for (CandidateRecord& candidate : summary.search.candidates) candidate.accuracy.reset();
+  std::string document = draw(summary);
+  CHECK(contains(document, "No candidate has both an accuracy and a value for latency on local."));
+
+  summary = support::sample_summary();
+  for (CandidateRecord& candidate :
+       summary.search.candidates) {  // no two ticks differ at this size
+    if (candidate.latencies.empty()) continue;
+    Latency& latency = candidate.latencies[0].latency;
+    latency.median_ms = latency.low_ms = latency.high_ms =
+        1e15 + static_cast<double>(candidate.index) / 400.0;
+  }
+  summary.front.clear();
+  draw(summary);
+
+  summary = support::sample_summary();
+  summary.front[0].latencies.clear();
+  summary.front[1].latencies[0].searched.reset();
+  summary.front[2].latencies[0].confirmed->median_ms = 1e12;
+  summary.front[2].latencies[0].confirmed->high_ms = 1e300;
+  summary.front[3].blocks.clear();
+  summary.front[4].latencies[0].searched->median_ms = 0.0;
+  summary.front[5].test.reset();
+  summary.training.resize(1);
+  summary.search.generations.resize(1);
+  summary.devices.clear();
+  summary.stages.clear();
+  draw(summary);
+}
+
+}  // namespace lathe::report

@@ -1,0 +1,103 @@
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/rng.h"
+#include "latency/fleet/fleet.h"
+#include "latency/store/measurement_store.h"
+#include "tests/latency/fleet/fleet_fixture.h"
+#include "tests/support/fake_agent.h"
+#include "tests/support/temporary_folder.h"
+
+namespace lathe::latency {
+namespace {
+
+using lathe::test::FakeAgent;
+using lathe::test::TemporaryFolder;
+using Act = FakeAgent::Act;
+
+constexpr int kAgents = 50;
+constexpr int kFaults = 1000;
+constexpr int kJobs = 1500;
+
+/// Does one random fault to one random agent.
+void strike(std::vector<std::unique_ptr<FakeAgent>>& agents, Rng& rng) {
+  FakeAgent& agent = *rng.choose(agents);
+  switch (rng.below(6)) {
+    case 0:
+      agent.kill();
+      agent.restart();
+      break;
+    case 1:
+      agent.revoke_lease();
+      break;
+    case 2:
+      agent.script({Act::DropAfterRunning});
+      break;
+    case 3:
+      agent.script({Act::DropBeforeRunning});
+      break;
+    case 4:
+      agent.script({Act::ResultTwice, Act::ForgetModel});
+      break;
+    default:
+      agent.script({Act::CrashedWorker});
+      break;
+  }
+}
+
+TEST_CASE("Fleet of 50 agents loses and doubles no result over 1000 random faults") {
+  const TemporaryFolder folder;
+  MeasurementStore store(folder / "m.sqlite");
+  std::vector<std::unique_ptr<FakeAgent>> agents;
+  std::vector<std::string> addresses;
+  for (int i = 0; i < kAgents; ++i) {
+    agents.push_back(std::make_unique<FakeAgent>());
+    addresses.push_back(agents.back()->address());
+  }
+  FleetOptions options = test::impatient();
+  options.max_losses = 1000;  // no job is to blame here
+  const double start_s = steady_clock().now_s();
+  Fleet fleet({test::device_of("pi4", addresses)}, &store, "storm", options);
+  std::vector<std::future<Result<LatencyEstimate>>> futures;
+  Rng rng(2026);
+  int faults = 0;
+  for (int job = 0; job < kJobs; ++job) {
+    futures.push_back(fleet.evaluator("pi4").measure(test::candidate_of(job + 1), {}));
+    while (faults * kJobs < job * kFaults) {
+      strike(agents, rng);
+      ++faults;
+      // Keeps the storm as long as the work: a fault for every job and a half that is done.
+      futures[static_cast<size_t>(job) * 3 / 4].wait_for(std::chrono::seconds(5));
+    }
+  }
+  int delivered = 0;
+  int crashed_twice = 0;
+  for (auto& future : futures) {
+    REQUIRE(future.wait_for(std::chrono::seconds(60)) == std::future_status::ready);
+    const auto result = future.get();
+    if (result.ok()) {
+      ++delivered;
+    } else {
+      // The only failure that a job may end with here: its worker was struck twice.
+      CHECK(result.failure().kind == FailureKind::Crashed);
+      ++crashed_twice;
+    }
+  }
+  int64_t runs = 0;
+  for (const auto& agent : agents) runs += agent->runs();
+  std::printf("%d faults, %d jobs: %d delivered, %d crashed twice, %lld runs on boards, %.1f s\n",
+              faults, kJobs, delivered, crashed_twice, static_cast<long long>(runs),
+              steady_clock().now_s() - start_s);
+  CHECK(faults >= kFaults - 1);
+  CHECK(delivered + crashed_twice == kJobs);
+  CHECK(crashed_twice < kJobs / 20);
+  CHECK(store.size() == delivered);  // nothing lost, nothing doubled
+}
+
+}  // namespace
+}  // namespace lathe::latency

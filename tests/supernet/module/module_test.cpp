@@ -1,0 +1,167 @@
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "network/passes.h"
+#include "supernet/supernet.h"
+#include "tests/supernet/tiny_data.h"
+#include "tests/support/message_of.h"
+#include "tests/support/random_network.h"
+#include "tests/support/temporary_folder.h"
+
+using namespace lathe;
+using namespace lathe::supernet;
+using test::message_of;
+
+namespace {
+
+const std::function<bool()> kNever = [] { return false; };
+
+/// The bars with or without their test files, and options for six epochs.
+struct Scene {
+  explicit Scene(bool with_test_files) : space(test::tiny_space(folder.path())) {
+    test::write_bars(folder.path(), "train", 600, 12);
+    if (with_test_files) test::write_bars(folder.path(), "t10k", 120, 12);
+    options = test::tiny_options(folder.path());
+    options.train.epochs = 8;
+  }
+  std::unique_ptr<Supernet> create() const {
+    return load_supernet_module().create(*space, options, folder / "run");
+  }
+  test::TemporaryFolder folder;
+  std::unique_ptr<search::SearchSpace> space;
+  SupernetOptions options;
+};
+
+search::Candidate candidate_of(const search::SearchSpace& space, const search::Architecture& architecture) {
+  search::Candidate candidate;
+  candidate.architecture = architecture;
+  candidate.network = std::make_shared<network::Network>(space.lower(architecture));
+  return candidate;
+}
+
+}  // namespace
+
+TEST_CASE("load_supernet_module names the places where the module is not") {
+  setenv("LATHE_SUPERNET_MODULE", "/nonexistent/module.so", 1);
+  CHECK(message_of<Error>([] { load_supernet_module(); }) ==
+        "supernet module: liblathe_supernet.so is not at /nonexistent/module.so; build the target "
+        "lathe_supernet_module or set LATHE_SUPERNET_MODULE");
+  unsetenv("LATHE_SUPERNET_MODULE");
+  CHECK(&load_supernet_module() == &load_supernet_module());  // beside this program, in ../lib
+}
+
+TEST_CASE("A supernet trains, evaluates, extracts and tunes without the test files being there") {
+  const Scene scene(false);
+  const auto supernet = scene.create();
+  CHECK(supernet->data().train == 400);
+  CHECK(supernet->data().validation == 100);
+  CHECK(supernet->data().test == 0);
+  CHECK(supernet->data().test_hash.empty());
+  CHECK(supernet->data().train_hash.size() == 64);
+  CHECK_FALSE(supernet->trained());
+  const auto records = supernet->train(no_progress(), kNever);
+  CHECK(supernet->trained());
+  REQUIRE(records.size() == 8);
+  CHECK(records.back().top1_largest > 0.5);
+  CHECK(records.back().top1_smallest > 0.2);
+
+  const auto largest = candidate_of(*scene.space, scene.space->largest());
+  const auto smallest = candidate_of(*scene.space, scene.space->smallest());
+  const auto values = supernet->evaluator().evaluate({largest, smallest}, no_progress());
+  CHECK(values[0]->top1 == records.back().top1_largest);
+  CHECK(values[1]->top1 == records.back().top1_smallest);
+
+  const ExtractedModel extracted = supernet->extract(*largest.network);
+  CHECK(extracted.validation.top1 == values[0]->top1);
+  const LabelledImages images = supernet->validation_images(20, 12);
+  CHECK(images.images.shape == network::Shape{20, 1, 12, 12});
+  CHECK(images.labels.size() == 20);
+  const network::Tensor logits = supernet->logits(extracted.model, images.images);
+  CHECK(test::relative_difference(logits, network::run_reference(extracted.model, images.images)) < 1e-4);
+
+  Supernet::FineTuneOptions tuning;
+  tuning.epochs = 3;
+  const ExtractedModel small = supernet->extract(*smallest.network);
+  for (const network::Model* teacher : {static_cast<const network::Model*>(nullptr), &extracted.model}) {
+    const ExtractedModel tuned = supernet->fine_tune(small.model, teacher, tuning, no_progress());
+    CHECK(tuned.validation.top1 > small.validation.top1);
+    CHECK(tuned.model.weights.at("classifier.weight").values != small.model.weights.at("classifier.weight").values);
+  }
+
+  CHECK(message_of<DataError>([&] {
+          load_supernet_module().open_test_split(scene.options, scene.folder / "run/ledger");
+        }).rfind((scene.folder / "t10k-images-idx3-ubyte.gz").string() + ": no such file", 0) == 0);
+}
+
+TEST_CASE("Only open_test_split reads the test files, and it leaves a line in the ledger") {
+  const Scene scene(true);
+  const auto supernet = scene.create();
+  const auto model = supernet->extract(scene.space->lower(scene.space->largest())).model;
+  const auto ledger = scene.folder / "run/test_reads.jsonl";
+  CHECK_FALSE(std::filesystem::exists(ledger));
+  const auto test_split = load_supernet_module().open_test_split(scene.options, ledger);
+  const std::string line = read_file(ledger);
+  CHECK(line.find("\"event\":\"test files opened\"") != std::string::npos);
+  CHECK(line.find("\"dataset\":\"fashion_mnist\"") != std::string::npos);
+  CHECK(std::count(line.begin(), line.end(), '\n') == 1);
+  CHECK(test_split->accuracy(model).images == 120);
+  CHECK(test_split->images(7, 10).images.shape == network::Shape{7, 1, 10, 10});
+}
+
+TEST_CASE("inspect_data counts every split and checks the test headers") {
+  const Scene scene(true);
+  const DataSummary summary = load_supernet_module().inspect_data(scene.options);
+  CHECK(summary.test == 120);
+  CHECK(summary.test_hash.size() == 64);
+  CHECK(summary.calibration == 100);
+  CHECK(summary.classes == 10);
+  CHECK(summary.mean.size() == 1);
+  std::filesystem::remove(scene.folder / "t10k-labels-idx1-ubyte.gz");
+  CHECK(message_of<DataError>([&] { load_supernet_module().inspect_data(scene.options); }) ==
+        (scene.folder / "t10k-labels-idx1-ubyte.gz").string() +
+            ": no such file; install the Debian package dataset-fashion-mnist or set data.path");
+}
+
+TEST_CASE("create refuses bad data, another run's checkpoint and a space for other images") {
+  Scene scene(false);
+  {
+    const auto supernet = scene.create();
+    int calls = 0;
+    supernet->train(no_progress(), [&] { return calls++ == 1; });
+  }
+  scene.options.train.momentum = 0.8;
+  CHECK(message_of<DataError>([&] { scene.create(); })
+            .find("belongs to another configuration: momentum = 0.9") != std::string::npos);
+  scene.options.device = "cuda";
+  CHECK(message_of<ConfigError>([&] { scene.create(); }) ==
+        "/supernet/device = cuda, expected cpu or auto: this LibTorch has no CUDA");
+  scene.options.device = "cpu";
+  scene.options.data.path = "/nonexistent";
+  CHECK(message_of<DataError>([&] { scene.create(); }).find("dataset-fashion-mnist") != std::string::npos);
+}
+
+TEST_CASE("Options are read with ranges, and a warm-up that outlasts training is a fault") {
+  const auto read = [](const std::string& text) {
+    const ConfigDocument document = ConfigDocument::read_text(text, "c.yaml");
+    SupernetOptions options;
+    options.data = read_data_options(document.root().section("data"));
+    read_supernet_options(document.root().section("supernet"), options);
+    document.throw_if_faults();
+    return options;
+  };
+  const SupernetOptions options = read(
+      "data: {validation: 4k, augmentation: [flip]}\n"
+      "supernet: {epochs: 3, batch: 64, evaluation: {memory: 100MB}, checkpoint_interval: 5s}\n");
+  CHECK(options.data.validation == 4000);
+  CHECK(options.data.augmentation == std::vector<std::string>{"flip"});
+  CHECK(options.train.batch == 64);
+  CHECK(options.train.warmup_epochs == doctest::Approx(0.3));
+  CHECK(options.train.checkpoint_interval_s == 5.0);
+  CHECK(options.evaluation.memory_bytes == 100000000);
+  CHECK(message_of<ConfigError>([&] { read("supernet:\n  epochs: 2\n  warmup_epochs: 2\n"); }) ==
+        "c.yaml:3: /supernet/warmup_epochs = 2, expected less than epochs");
+  CHECK(message_of<ConfigError>([&] { read("supernet:\n  momentun: 0.9\n"); }).find("momentum") != std::string::npos);
+}

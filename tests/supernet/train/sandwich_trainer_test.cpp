@@ -1,0 +1,246 @@
+#include <doctest/doctest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <csignal>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "supernet/data/dataset.h"
+#include "supernet/data/splits.h"
+#include "supernet/executor/compute.h"
+#include "supernet/executor/executor.h"
+#include "supernet/train/losses.h"
+#include "supernet/train/sandwich_trainer.h"
+#include "tests/supernet/tiny_data.h"
+#include "tests/support/message_of.h"
+#include "tests/support/temporary_folder.h"
+
+using namespace lathe;
+using namespace lathe::supernet;
+using test::message_of;
+
+namespace {
+
+const std::function<bool()> kNever = [] { return false; };
+
+/// Bars and a tiny space in a folder of their own; trainers over it as a process would make them.
+struct Scene {
+  Scene() : space(test::tiny_space(folder.path())) {
+    test::write_bars(folder.path(), "train", 400, 12);
+    options = test::tiny_options(folder.path());
+  }
+
+  struct Run {
+    Run(const Scene& scene, const std::filesystem::path& to)
+        : splits(split_training_files(scene.options.data, 400, scene.options.seed)),
+          images(select(open_dataset(scene.options.data)->read_train(), splits.train),
+                 open_dataset(scene.options.data)->train_info(), at::kCPU),
+          weights(scene.space->covering(), 5, at::kCPU),
+          trainer(*scene.space, weights, images, scene.options, {{"scene", "tiny"}},
+                  {to / "checkpoint.pt", to / "metrics.jsonl"}) {}
+    std::vector<EpochRecord> go(const std::function<bool()>& stop = kNever) {
+      return trainer.run(no_progress(), stop, [] { return std::make_pair(0.5, 0.25); });
+    }
+    Splits splits;
+    Batches images;
+    SharedWeights weights;
+    SandwichTrainer trainer;
+  };
+  Run run(const std::string& to) const { return {*this, folder / to}; }
+
+  test::TemporaryFolder folder;
+  std::unique_ptr<search::SearchSpace> space;
+  SupernetOptions options;
+};
+
+/// Returns the exit status of `work` in a process of its own.
+template <typename Work>
+int in_child(const Work& work) {
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    int code = 99;
+    try {
+      code = work();
+    } catch (...) {
+    }
+    _exit(code);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  return status;
+}
+
+/// Metrics without the two fields that measure time.
+std::string timeless(std::string text) {
+  for (const char* field : {"\"seconds\":", "\"images_per_s\":"}) {
+    for (size_t at = text.find(field); at != std::string::npos; at = text.find(field, at + 1)) {
+      const size_t end = text.find_first_of(",}", at);
+      text.erase(at, end - at);
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("Training lowers the loss and writes a record an epoch") {
+  Scene scene;
+  scene.options.train.epochs = 6;
+  Scene::Run run = scene.run("a");
+  CHECK_FALSE(run.trainer.finished());
+  const auto records = run.go();
+  CHECK(run.trainer.finished());
+  REQUIRE(records.size() == 6);  // 200 images in 6 batches of 32 an epoch
+  CHECK(run.trainer.total_steps() == 36);
+  CHECK(records[0].epoch == 1.0);
+  CHECK(records[5].epoch == 6.0);
+  CHECK(records[5].top1_largest == 0.5);
+  CHECK(records[5].top1_smallest == 0.25);
+  CHECK(records[0].loss_largest == doctest::Approx(std::log(10.0)).epsilon(0.1));
+  CHECK(records[5].loss_largest < 0.75 * records[0].loss_largest);
+  const std::string metrics = read_file(scene.folder / "a/metrics.jsonl");
+  CHECK(std::count(metrics.begin(), metrics.end(), '\n') == 6);
+  CHECK(metrics.find("\"top1_smallest\":0.25") != std::string::npos);
+}
+
+TEST_CASE("One step is the sandwich rule with one optimizer step on the summed gradients") {
+  Scene scene;
+  scene.options.train.random_subnets = 0;
+  scene.options.train.warmup_epochs = 0;
+  scene.options.train.gradient_clip = 0.01;
+  scene.options.data.augmentation = {};
+  scene.options.train.batch =
+      200;  // one batch: the order of the images does not matter but for rounding
+  scene.options.train.epochs = 1;
+  Scene::Run run = scene.run("a");
+  const at::Tensor before = run.weights.values().clone();
+  const Batch batch = run.images.range(0, 200);
+  // By hand: autograd through copies of the slices, largest on labels, smallest on the largest's
+  // outputs.
+  SharedWeights copy(scene.space->covering(), 5, at::kCPU);
+  TrainBatchNorm policy;
+  const Plan largest = make_plan(scene.space->lower(scene.space->largest()));
+  const Plan smallest = make_plan(scene.space->lower(scene.space->smallest()));
+  TrainableSlices of_largest(copy);
+  const at::Tensor teacher = Executor(largest, of_largest, policy).run(batch.images);
+  cross_entropy(teacher, batch.labels, 0.0).backward();
+  of_largest.add_gradients();
+  TrainableSlices of_smallest(copy);
+  distillation(Executor(smallest, of_smallest, policy).run(batch.images), teacher).backward();
+  of_smallest.add_gradients();
+  at::Tensor gradient = copy.gradients().clamp(-0.01, 0.01);
+  gradient.narrow(0, 0, copy.decayed_count()).add_(before.narrow(0, 0, copy.decayed_count()), 1e-4);
+  const at::Tensor expected = before - 0.1 * 1.9 * gradient;  // Nesterov's first step
+  run.go();
+  CHECK((run.weights.values() - expected).abs().max().item<double>() < 2e-5);
+  CHECK((run.weights.values() - before).abs().max().item<double>() > 1e-3);
+}
+
+TEST_CASE("Training stopped at any step and resumed gives bit-identical weights and metrics") {
+  Scene scene;
+  Scene::Run whole = scene.run("whole");
+  const auto records = whole.go();
+  const std::string metrics = timeless(read_file(scene.folder / "whole/metrics.jsonl"));
+  for (const int stop_after : {1, 6, 7, 11}) {
+    const std::string name = "stopped" + std::to_string(stop_after);
+    {
+      Scene::Run first = scene.run(name);
+      int calls = 0;
+      first.go([&] { return calls++ == stop_after; });
+      CHECK(first.trainer.step() == stop_after);
+    }
+    Scene::Run second = scene.run(name);
+    CHECK(second.trainer.step() == stop_after);
+    const auto resumed = second.go();
+    CAPTURE(stop_after);
+    CHECK(second.weights.values().equal(whole.weights.values()));
+    REQUIRE(resumed.size() == records.size());
+    CHECK(resumed.back().loss_largest == records.back().loss_largest);
+    CHECK(timeless(read_file(scene.folder / (name + "/metrics.jsonl"))) == metrics);
+    CHECK(scene.run(name).trainer.finished());
+  }
+}
+
+TEST_CASE("Training killed with SIGKILL continues from its last checkpoint to the same weights") {
+  Scene scene;
+  Scene::Run whole = scene.run("whole");
+  whole.go();
+  scene.options.train.checkpoint_interval_s = 0.0;  // after every step
+  for (const int kill_at : {0, 5, 9}) {
+    const std::string name = "killed" + std::to_string(kill_at);
+    const int status = in_child([&] {
+      Scene::Run run = scene.run(name);
+      int calls = 0;
+      run.go([&] {
+        if (calls++ == kill_at) raise(SIGKILL);
+        return false;
+      });
+      return 0;
+    });
+    REQUIRE(WIFSIGNALED(status));
+    CHECK(WTERMSIG(status) == SIGKILL);
+    // What a kill between a record and the next checkpoint leaves: a line that the checkpoint does
+    // not know.
+    append_line(scene.folder / (name + "/metrics.jsonl"), "{\"epoch\":99}");
+    Scene::Run again = scene.run(name);
+    CHECK(again.trainer.step() == kill_at);
+    again.go();
+    CHECK(again.weights.values().equal(whole.weights.values()));
+    CHECK(read_file(scene.folder / (name + "/metrics.jsonl")).find("99}") == std::string::npos);
+  }
+}
+
+TEST_CASE("A full disk stops training with the reason and leaves the earlier checkpoint") {
+  Scene scene;
+  {
+    Scene::Run first = scene.run("a");
+    int calls = 0;
+    first.go([&] { return calls++ == 2; });
+  }
+  const std::string before = read_file(scene.folder / "a/checkpoint.pt");
+  const auto message_file = scene.folder / "message";
+  const int status = in_child([&] {
+    Scene::Run run = scene.run("a");
+    signal(SIGXFSZ, SIG_IGN);
+    const rlimit small{4096, 4096};
+    if (setrlimit(RLIMIT_FSIZE, &small) != 0) return 1;
+    const std::string message = message_of<DataError>([&] { run.go(); });
+    write_file_atomically(message_file, message);
+    return 0;
+  });
+  REQUIRE(WIFEXITED(status));
+  REQUIRE(WEXITSTATUS(status) == 0);
+  const std::string message = read_file(message_file);
+  CHECK(message.find((scene.folder / "a/checkpoint.pt").string()) != std::string::npos);
+  CHECK(message.find("File too large") != std::string::npos);
+  CHECK(message.find(
+            "the checkpoint before it is intact: free some space and run the same command again") !=
+        std::string::npos);
+  CHECK(read_file(scene.folder / "a/checkpoint.pt") == before);
+  CHECK(scene.run("a").trainer.step() == 2);
+}
+
+TEST_CASE("Training that goes wrong is rolled back with a smaller rate, and in the end refused") {
+  Scene scene;
+  scene.options.train.gradient_clip = 0.0;
+  scene.options.train.warmup_epochs = 0.0;
+  scene.options.train.learning_rate = 1e18;
+  const std::string message = message_of<DataError>([&] { scene.run("hopeless").go(); });
+  CHECK(message.find("after 5 roll-backs, expected it to fall; lower supernet.learning_rate = "
+                     "1000000000000000000") != std::string::npos);
+  const std::string metrics = read_file(scene.folder / "hopeless/metrics.jsonl");
+  CHECK(std::count(metrics.begin(), metrics.end(), '\n') == 5);
+  CHECK(metrics.find("{\"event\":\"roll_back\",\"step\":") == 0);
+  CHECK(metrics.find("\"learning_rate_factor\":0.03125") != std::string::npos);
+}
+
+TEST_CASE("The trainer refuses a batch larger than the split") {
+  Scene scene;
+  scene.options.train.batch = 201;
+  CHECK(message_of<ConfigError>([&] { scene.run("a"); }) ==
+        "/supernet/batch = 201, expected at most the 200 training images");
+}
