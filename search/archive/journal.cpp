@@ -3,14 +3,16 @@
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <sqlite3.h>
 
+#include <chrono>
 #include <nlohmann/json.hpp>
+#include <thread>
 #include <utility>
 
 namespace lathe::search {
 namespace {
 
 constexpr int kApplicationId = 0x6c746865;  // "lthe", in the file's header
-constexpr int kBusyTimeoutMs = 5000;
+constexpr std::chrono::milliseconds kBusyTimeout(5000);
 
 constexpr const char* kTables = R"(
 CREATE TABLE identity(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -126,18 +128,29 @@ struct Journal::State {
   }
 
   void open();
+  void use_write_ahead_log();
   void check_format();
 };
 
 void Journal::State::open() {
   guarded([&] {
     database = std::make_unique<SQLite::Database>(
-        path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE, kBusyTimeoutMs);
+        path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE, static_cast<int>(kBusyTimeout.count()));
     check_format();
-    database->exec("PRAGMA journal_mode=WAL");
+    use_write_ahead_log();
     database->exec("PRAGMA synchronous=FULL");
     database->exec("PRAGMA foreign_keys=ON");
   });
+}
+
+void Journal::State::use_write_ahead_log() {
+  // SQLite does not wait here when another process is switching the same file.
+  const auto deadline = std::chrono::steady_clock::now() + kBusyTimeout;
+  while (database->tryExec("PRAGMA journal_mode=WAL") == SQLITE_BUSY &&
+         std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  database->exec("PRAGMA journal_mode=WAL");  // a no-op by now, or the error to report
 }
 
 void Journal::State::check_format() {
