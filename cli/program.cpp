@@ -80,6 +80,7 @@ struct Arguments {
   ExportArguments exported;
   ReportArguments report;
   MeasurementsArguments measurements;
+  TableArguments table;
   CertificateArguments certificates;
   bool verbose = false;
   std::function<void()> chosen;
@@ -199,6 +200,36 @@ void add_measurement_commands(CLI::App& app, Arguments& arguments) {
   });
 }
 
+void add_table_command(CLI::App& app, Arguments& arguments) {
+  CLI::App* table = app.add_subcommand("table", "Look-up tables of a space's blocks on a board");
+  table->require_subcommand(1);
+  CLI::App* build = table->add_subcommand(
+      "build", "Measure every block of a config's space alone, and some whole networks");
+  build->add_option("config", arguments.table.config, "YAML or JSON file that describes a run")
+      ->required();
+  build->add_option("--set", arguments.table.overrides, "Override a key of the config (repeatable)")
+      ->type_name("KEY=VALUE");
+  build->add_option("--device", arguments.table.device,
+                    "Name of a board of the config (default: the only one)");
+  build
+      ->add_option("--blocks", arguments.table.blocks,
+                   "Blocks at most; the most frequent ones of 2,000 drawn networks")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  build
+      ->add_option("--networks", arguments.table.networks,
+                   "Whole networks that show how far the sum of entries can be trusted")
+      ->check(CLI::Range(3, 100000))
+      ->capture_default_str();
+  build->add_option("-o,--output", arguments.table.output,
+                    "JSON file (default: tables/SPACE-DEVICE.json)");
+  build->footer(
+      "Example: lathe table build configs/quickstart.yaml\n"
+      "Measurements are kept beside the table (or in run.measurements): a build that was stopped,\n"
+      "or is repeated with more blocks, measures only what is missing.");
+  build->callback([&] { arguments.chosen = [&] { build_table_command(arguments.table); }; });
+}
+
 void add_certificate_command(CLI::App& app, Arguments& arguments) {
   CLI::App* certificates =
       app.add_subcommand("certs",
@@ -245,6 +276,7 @@ int run_program(int argc, char** argv) {
   add_device_commands(app, arguments);
   add_result_commands(app, arguments);
   add_measurement_commands(app, arguments);
+  add_table_command(app, arguments);
   add_certificate_command(app, arguments);
   try {
     app.parse(argc, argv);

@@ -217,4 +217,54 @@ std::vector<Block> structural_blocks(const Network& network) {
   return blocks;
 }
 
+namespace {
+
+/// Adds what gives a tensor of `shape`: the input, flattened for one without pixels.
+NodeId add_source(Network& network, const Shape& shape) {
+  if (shape.size() == 4) return network.add_input("input", shape);
+  const NodeId input = network.add_input("input", {shape[0], shape[1], 1, 1});
+  return network.add("input.flatten", Flatten{}, {input});
+}
+
+}  // namespace
+
+Network block_network(const Network& network, const std::string& block) {
+  const std::vector<bool> needed = needed_nodes(network);
+  const auto refuse = [&](const std::string& found) -> InvariantError {
+    return InvariantError("block " + block + ": " + found + ", expected one");
+  };
+  Network alone;
+  std::map<NodeId, NodeId> ids;  // of the whole network's nodes in the block's
+  NodeId source = -1;            // what the block reads
+  NodeId result = -1;            // what is read outside, or the network's output
+  const auto give = [&](NodeId id) {
+    if (result >= 0 && result != id) throw refuse("gives two tensors");
+    result = id;
+  };
+  for (const Node& node : network.nodes()) {
+    if (!needed[static_cast<size_t>(node.id)] || node.inputs.empty()) continue;
+    const bool inside = block_name(node.name) == block;
+    std::vector<NodeId> inputs;
+    for (const NodeId id : node.inputs) {
+      const bool from_inside = ids.count(id) != 0 && id != source;
+      if (!inside) {
+        if (from_inside) give(id);
+        continue;
+      }
+      if (!from_inside && source != id) {
+        if (source >= 0) throw refuse("reads two tensors");
+        source = id;
+        ids[id] = add_source(alone, network.node(id).shape);
+      }
+      inputs.push_back(ids.at(id));
+    }
+    if (!inside) continue;
+    ids[node.id] = alone.add(node.name, node.op, inputs);
+    if (node.id == network.output()) give(node.id);
+  }
+  if (result < 0) throw refuse("no node");
+  alone.set_output(ids.at(result));
+  return alone;
+}
+
 }  // namespace lathe::network

@@ -48,4 +48,9 @@ struct Block {
 /// Returns the blocks in order of their first nodes; the input is none.
 std::vector<Block> structural_blocks(const Network& network);
 
+/// Returns the block called `block` as a network of its own, on one input of the shape that the
+/// block reads. \throws InvariantError if there is no such block, or it reads or gives more than
+/// one tensor.
+Network block_network(const Network& network, const std::string& block);
+
 }  // namespace lathe::network

@@ -85,6 +85,18 @@ void measurements_command(const MeasurementsArguments& arguments);
 /// `lathe measurements export RUN`: its rows as CSV. \throws DataError if none is meant.
 void export_measurements_command(const MeasurementsArguments& arguments);
 
+struct TableArguments {
+  std::filesystem::path config;
+  std::vector<std::string> overrides;
+  std::string device;            ///< a board of the config; empty: the only one
+  int64_t blocks = 500;          ///< measured at most
+  int64_t networks = 20;         ///< whole ones, measured beside them
+  std::filesystem::path output;  ///< JSON; empty: tables/SPACE-DEVICE.json
+};
+
+/// `lathe table build CONFIG`: a look-up table of the space's blocks, each measured alone.
+void build_table_command(const TableArguments& arguments);
+
 struct CertificateArguments {
   std::filesystem::path folder;
   std::vector<std::string> hosts;        ///< one a board: "pi4.local,192.168.1.20"

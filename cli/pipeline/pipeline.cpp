@@ -42,7 +42,8 @@ Pipeline::Pipeline(RunConfig config, Progress& progress)
       progress_(progress),
       folder_(config_.folder, config_.yaml, config_.identity),
       exporter_(config_, folder_.file("export")),
-      evaluators_(config_, folder_.file("measurements.sqlite")) {
+      evaluators_(config_, config_.measurements.empty() ? folder_.file("measurements.sqlite")
+                                                        : config_.measurements) {
   log::to_json_lines(folder_.file("log.jsonl"));
   write_file_atomically(folder_.file("space.yaml"), read_file(config_.space_file));
 }

@@ -11,6 +11,7 @@
 #include "core/file.h"
 #include "network/reference_networks.h"
 #include "search/evaluation/candidate.h"
+#include "search/strategy/block_table.h"
 #include "search/strategy/strategy.h"
 
 namespace lathe::cli {
@@ -33,6 +34,7 @@ void read_run(ConfigSection section, const std::filesystem::path& file, RunConfi
   config.supernet.threads = static_cast<int>(section.integer("threads", 0, {0, 1024}));
   const std::string folder = section.text("folder", "");
   if (config.folder.empty()) config.folder = folder.empty() ? "runs/" + config.name : folder;
+  config.measurements = section.text("measurements", "");
   section.finish();
 }
 
@@ -43,6 +45,36 @@ void read_compress(ConfigSection section, RunConfig& config) {
       distil.real("learning_rate", config.distil.learning_rate, {0.0, 10.0, true});
   distil.finish();
   section.finish();
+}
+
+/// Loads the block tables that the strategy names, each made for the device that it is for.
+void read_block_tables(ConfigSection search, RunConfig& config) {
+  search::StrategyOptions& strategy = config.search.strategy;
+  if (strategy.block_tables.empty()) return;
+  ConfigSection tables = search.section("strategy").section("block_tables");
+  for (const auto& [name, file] : strategy.block_tables) {
+    const std::string& wanted = name;
+    const auto device = std::find_if(config.devices.begin(), config.devices.end(),
+                                     [&](const auto& each) { return each.name == wanted; });
+    if (device == config.devices.end() || config.tables.count(name) != 0) {
+      tables.fault(name, "the name of a board of the list `devices`");
+      continue;
+    }
+    try {
+      const search::BlockTable table = search::read_block_table(beside(config.file, file));
+      if (table.engine != device->engine || table.precision != device->precision ||
+          table.threads != device->threads) {
+        tables.fault(name, "a table of " + device->engine + ", " +
+                               latency::to_string(device->precision) + ", " +
+                               std::to_string(device->threads) + " threads as the device, not " +
+                               table.engine + ", " + latency::to_string(table.precision) + ", " +
+                               std::to_string(table.threads));
+      }
+      strategy.block_costs[name] = table.costs();
+    } catch (const DataError& error) {
+      tables.fault(name, std::string("a file of `lathe table build` (") + error.what() + ")");
+    }
+  }
 }
 
 /// A table is data that lathe does not carry, so the fault says how to name one's own.
@@ -250,6 +282,7 @@ RunConfig read_run_config(const std::filesystem::path& file,
   ConfigSection search = root.section("search");
   config.search = search::read_search_options(search);
   check_devices(search, config);
+  read_block_tables(search, config);
   read_compress(root.section("compress"), config);
   read_export(root.section("export"), config.exported);
   read_report(root.section("report"), config);

@@ -37,6 +37,7 @@ struct RunConfig {
   std::string name;
   uint64_t seed = 1;
   std::filesystem::path folder;
+  std::filesystem::path measurements;  ///< the measurement store; empty: in the run folder
   std::filesystem::path space_file;
   std::shared_ptr<const search::SearchSpace> space;
   /// Set: accuracies are looked up in a table, and nothing is trained or exported.

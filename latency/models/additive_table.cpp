@@ -15,7 +15,8 @@ using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
-// Columns of every table: the constant, the number of parts, the sum of priors.
+// Columns of every table: the constant, the number of parts, the sum of priors; with measured costs
+// the sum of those, and priors only of what was not measured.
 constexpr Index kShared = 3;
 // Penalties of deviations, relative to the mean square of their columns.
 constexpr double kSmallestPenalty = 1e-4;
@@ -56,13 +57,17 @@ struct AdditiveTable::State {
   std::vector<size_t> used;
   std::map<uint64_t, Index> columns;  ///< of the parts that have an entry of their own
   double prior_scale = 1.0;
-  double smallest = 0.0;  ///< predicted cost, so that its logarithm exists
-  double penalty = 0.0;   ///< of one deviation, absolute
+  Index shared = kShared;  ///< columns
+  double smallest = 0.0;   ///< predicted cost, so that its logarithm exists
+  double penalty = 0.0;    ///< of one deviation, absolute
   double deviation = 0.0;
   Fit fit;
   std::vector<Prediction> held_out;
 
+  PartCosts measured;
+
   void choose_columns(const std::vector<Features>& samples, size_t most);
+  void add_part(const Part& part, VectorXd& values) const;
   VectorXd row(const Features& sample, double* unknown) const;
   VectorXd penalties(const MatrixXd& rows, double relative) const;
   double choose_penalty(const MatrixXd& rows) const;
@@ -87,17 +92,27 @@ void AdditiveTable::State::choose_columns(const std::vector<Features>& samples, 
   std::sort(ranked.begin(), ranked.end());
   columns.clear();
   for (size_t i = 0; i < std::min(most, ranked.size()); ++i) {
-    columns.emplace(ranked[i].second, kShared + static_cast<Index>(i));
+    columns.emplace(ranked[i].second, shared + static_cast<Index>(i));
+  }
+}
+
+/// The shared columns of one part, however often it occurs.
+void AdditiveTable::State::add_part(const Part& part, VectorXd& values) const {
+  values[1] += part.count;
+  const auto known = measured.find(part.key);
+  if (known != measured.end()) {
+    values[kShared] += part.count * known->second;
+  } else {
+    values[2] += part.count * part.prior / prior_scale;
   }
 }
 
 /// The sample's columns; `unknown` gets the squared count of parts without an entry of their own.
 VectorXd AdditiveTable::State::row(const Features& sample, double* unknown) const {
-  VectorXd values = VectorXd::Zero(kShared + static_cast<Index>(columns.size()));
+  VectorXd values = VectorXd::Zero(shared + static_cast<Index>(columns.size()));
   values[0] = 1.0;
   for (const Part& part : sample.parts) {
-    values[1] += part.count;
-    values[2] += part.count * part.prior / prior_scale;
+    add_part(part, values);
     const auto column = columns.find(part.key);
     if (column != columns.end()) {
       values[column->second] += part.count;
@@ -110,14 +125,14 @@ VectorXd AdditiveTable::State::row(const Features& sample, double* unknown) cons
 
 VectorXd AdditiveTable::State::penalties(const MatrixXd& rows, double relative) const {
   VectorXd values = VectorXd::Constant(rows.cols(), relative);
-  values.head(kShared) = rows.leftCols(kShared).colwise().squaredNorm().transpose() * kJitter;
+  values.head(shared) = rows.leftCols(shared).colwise().squaredNorm().transpose() * kJitter;
   values.array() += kJitter;
   return values;
 }
 
 /// Returns the absolute penalty with the smallest leave-one-out error.
 double AdditiveTable::State::choose_penalty(const MatrixXd& rows) const {
-  const Index own = rows.cols() - kShared;
+  const Index own = rows.cols() - shared;
   if (own == 0) return 1.0;
   const VectorXd ones = VectorXd::Ones(rows.rows());
   const double scale = rows.rightCols(own).squaredNorm() / static_cast<double>(own);
@@ -177,7 +192,16 @@ void AdditiveTable::State::hold_out(const MatrixXd& rows, const VectorXd& roots,
 
 AdditiveTable::AdditiveTable() : AdditiveTable(Options()) {}
 AdditiveTable::AdditiveTable(const Options& options)
-    : options_(options), state_(std::make_unique<State>()) {}
+    : options_(options), state_(std::make_unique<State>()) {
+  for (const auto& [key, cost] : options.measured) {
+    if (!(cost > 0.0) || !std::isfinite(cost)) {
+      throw InvariantError("AdditiveTable: measured cost = " + std::to_string(cost) +
+                           ", expected a positive number");
+    }
+  }
+  state_->measured = options.measured;
+  if (!options.measured.empty()) state_->shared = kShared + 1;
+}
 AdditiveTable::~AdditiveTable() = default;
 AdditiveTable::AdditiveTable(AdditiveTable&&) noexcept = default;
 AdditiveTable& AdditiveTable::operator=(AdditiveTable&&) noexcept = default;
@@ -198,7 +222,7 @@ void AdditiveTable::fit(const std::vector<Features>& samples, const std::vector<
   for (const size_t i : state.used) used.push_back(samples[i]);
   state.choose_columns(used, options_.most_parts);
   const auto n = static_cast<Index>(used.size());
-  MatrixXd rows(n, kShared + static_cast<Index>(state.columns.size()));
+  MatrixXd rows(n, state.shared + static_cast<Index>(state.columns.size()));
   VectorXd costs(n);
   for (Index i = 0; i < n; ++i) {
     costs[i] = std::exp(labels[state.used[static_cast<size_t>(i)]]);
@@ -243,7 +267,9 @@ double AdditiveTable::entry(const Part& part) const {
   const State& state = fitted("entry");
   const auto column = state.columns.find(part.key);
   const double own = column == state.columns.end() ? 0.0 : state.fit.entries[column->second];
-  return state.fit.entries[1] + state.fit.entries[2] * part.prior / state.prior_scale + own;
+  VectorXd shared = VectorXd::Zero(state.shared);
+  state.add_part({part.key, 1.0, part.prior}, shared);
+  return shared.dot(state.fit.entries.head(state.shared)) + own;
 }
 
 double AdditiveTable::constant() const { return fitted("constant").fit.entries[0]; }

@@ -11,9 +11,9 @@ namespace lathe::models {
 /// A look-up table: what an architecture costs is a constant plus the entries of its parts. Labels
 /// are natural logarithms of the cost. The entry of a part is an affine function of its prior,
 /// which all parts share (so that sums of measured entries are reconciled with whole networks, and
-/// parts never seen have an entry), plus a deviation of its own under a ridge penalty, chosen by
-/// closed-form leave-one-out. Relative errors are minimised; large ones count less (Huber, 1964),
-/// so that a few broken measurements do not spoil the table.
+/// parts never seen have an entry), or of its measured cost, plus a deviation of its own under a
+/// ridge penalty, chosen by closed-form leave-one-out. Relative errors are minimised; large ones
+/// count less (Huber, 1964), so that a few broken measurements do not spoil the table.
 class AdditiveTable : public Regressor {
  public:
   struct Options {
@@ -21,9 +21,11 @@ class AdditiveTable : public Regressor {
     size_t most_samples = 1000;   ///< used at all: the last ones and an even choice of the rest
     size_t most_parts = 300;      ///< with an entry of their own: those in most samples
     double huber = 1.5;           ///< robust deviations from which errors count linearly
+    PartCosts measured;           ///< of parts measured alone; they need no prior
   };
 
   AdditiveTable();
+  /// \throws InvariantError if a measured cost is not positive.
   explicit AdditiveTable(const Options& options);
   ~AdditiveTable() override;
   AdditiveTable(AdditiveTable&&) noexcept;

@@ -76,10 +76,12 @@ void refit(Regressor& model, const std::vector<Features>& samples,
 
 }  // namespace
 
-std::vector<std::unique_ptr<Regressor>> make_models() {
+std::vector<std::unique_ptr<Regressor>> make_models(const PartCosts& measured) {
   std::vector<std::unique_ptr<Regressor>> models;
   models.push_back(std::make_unique<GaussianProcess>());
-  models.push_back(std::make_unique<AdditiveTable>());
+  AdditiveTable::Options table;
+  table.measured = measured;
+  models.push_back(std::make_unique<AdditiveTable>(table));
   models.push_back(std::make_unique<Ridge>());
   Ridge::Options pairwise;
   pairwise.pairwise = true;
@@ -88,7 +90,7 @@ std::vector<std::unique_ptr<Regressor>> make_models() {
   return models;
 }
 
-ModelSelector::ModelSelector() : models_(make_models()) {
+ModelSelector::ModelSelector(const PartCosts& measured) : models_(make_models(measured)) {
   for (const auto& model : models_) {
     if (auto* found = dynamic_cast<GaussianProcess*>(model.get())) gaussian_process_ = found;
   }

@@ -30,7 +30,8 @@ class ModelSelector : public Regressor {
     std::vector<ModelReport> reports;
   };
 
-  ModelSelector();
+  /// `measured`: of parts measured alone, for the additive table.
+  explicit ModelSelector(const PartCosts& measured = {});
 
   const char* name() const override { return "selector"; }
   void fit(const std::vector<Features>& samples, const std::vector<double>& labels) override;
@@ -68,6 +69,6 @@ class ModelSelector : public Regressor {
 };
 
 /// One of each model, as the selector uses them.
-std::vector<std::unique_ptr<Regressor>> make_models();
+std::vector<std::unique_ptr<Regressor>> make_models(const PartCosts& measured = {});
 
 }  // namespace lathe::models

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,6 +19,9 @@ struct Part {
   double count = 1.0;  ///< how often it occurs
   double prior = 0.0;  ///< what one is thought to cost, in any unit: MACs, or measured ms
 };
+
+/// What parts cost where they were measured alone, by Part::key; positive, in any unit.
+using PartCosts = std::map<uint64_t, double>;
 
 /// One architecture as a regression sees it. All of one model have the same numbers of choices and
 /// of numbers; models use what they can.

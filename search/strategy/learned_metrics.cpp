@@ -63,12 +63,16 @@ double to_learned(const Metric& metric, double value) {
   return std::log(std::max(value, 1e-9));
 }
 
-LearnedMetrics::LearnedMetrics(const SearchSpace& space, const Problem& problem, Proposer& proposer)
+LearnedMetrics::LearnedMetrics(const SearchSpace& space, const Problem& problem, Proposer& proposer,
+                               const std::map<std::string, models::PartCosts>& block_costs)
     : space_(space), proposer_(proposer) {
   for (const Metric& metric : problem.metrics()) {
-    if (!is_counted(metric.kind)) metrics_.push_back(metric);
+    if (is_counted(metric.kind)) continue;
+    metrics_.push_back(metric);
+    const bool is_latency = metric.kind == MetricKind::Latency;
+    const auto costs = is_latency ? block_costs.find(metric.device) : block_costs.end();
+    models_.emplace_back(costs != block_costs.end() ? costs->second : models::PartCosts());
   }
-  models_ = std::vector<models::ModelSelector>(metrics_.size());
   labels_.resize(metrics_.size());
 }
 

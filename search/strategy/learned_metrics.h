@@ -32,7 +32,9 @@ models::Features model_features(const SearchSpace& space, const CountedCandidate
 /// logarithm of the error, all else as its logarithm. Not thread-safe.
 class LearnedMetrics {
  public:
-  LearnedMetrics(const SearchSpace& space, const Problem& problem, Proposer& proposer);
+  /// `block_costs`: of blocks measured alone, by device (block_table.h).
+  LearnedMetrics(const SearchSpace& space, const Problem& problem, Proposer& proposer,
+                 const std::map<std::string, models::PartCosts>& block_costs = {});
 
   const std::vector<Metric>& metrics() const { return metrics_; }
   /// Returns where `metric` stands in metrics(). \throws InvariantError if it is not learned.

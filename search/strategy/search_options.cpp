@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 
+#include "core/file.h"
 #include "core/text.h"
 #include "search/space/architecture.h"
 #include "search/strategy/compound_scaling.h"
@@ -135,6 +136,13 @@ void read_strategy(ConfigSection& section, StrategyOptions& strategy) {
     strategy.sample = own.integer("sample", strategy.sample, {0, 4096});
   }
   if (strategy.name == "compound_scaling") read_scaling(own, strategy.scaling);
+  if (strategy.name == "surrogate") {
+    ConfigSection tables = own.section("block_tables");
+    for (const std::string& device : tables.keys()) {
+      strategy.block_tables[device] = tables.text(device, std::nullopt);
+    }
+    tables.finish();
+  }
   own.finish();
 }
 
@@ -214,6 +222,12 @@ std::map<std::string, std::string> identity_of(const SearchOptions& options) {
     identity["/search/strategy/points"] = std::to_string(scaling.points);
     identity["/search/strategy/grid"] = std::to_string(scaling.grid);
     identity["/search/strategy/family"] = std::to_string(scaling.family);
+  }
+  for (const auto& [device, costs] : strategy.block_costs) {
+    std::string text;
+    for (const auto& [key, cost] : costs) text += std::to_string(key) + " " + number(cost) + "\n";
+    identity["/search/strategy/block_tables/" + device] =
+        "sha256 " + sha256_hex(text).substr(0, 16);
   }
   identity["/search/population"] = std::to_string(strategy.population);
   identity["/search/crossover"] = number(strategy.crossover_probability);

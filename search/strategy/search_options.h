@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/config.h"
+#include "latency/models/regressor.h"
 #include "search/evaluation/problem.h"
 
 namespace lathe::search {
@@ -30,6 +31,9 @@ struct StrategyOptions {
   double immigrants = 0.1;             ///< share of a generation that is drawn afresh
   int64_t sample = 0;  ///< aging_evolution: members of a tournament; 0: a quarter of the population
   ScalingOptions scaling;
+  /// surrogate: files of block tables by device, as configured, and what they hold (block_table.h).
+  std::map<std::string, std::string> block_tables;
+  std::map<std::string, models::PartCosts> block_costs;
   int64_t pool = 1000;        ///< surrogate: candidates that are predicted before a batch is chosen
   bool seed_extremes = true;  ///< the first two proposals are the smallest and the largest
 };
@@ -65,7 +69,8 @@ struct SearchOptions {
   /// the number that it began with.
   int64_t in_flight = 0;
   int64_t accuracy_batch = 10;  ///< candidates whose accuracy is computed and saved together
-  bool racing = false;  ///< stop candidates that cannot get into the front early (racing.h); races()
+  bool racing =
+      false;  ///< stop candidates that cannot get into the front early (racing.h); races()
   RetryOptions retry;
 };
 

@@ -33,7 +33,7 @@ struct Surrogate::Member {
 Surrogate::Surrogate(const StrategyOptions& options, const StrategyContext& context)
     : options_(options),
       context_(context),
-      models_(context.space, context.problem, context.proposer) {}
+      models_(context.space, context.problem, context.proposer, options.block_costs) {}
 
 void Surrogate::tell(const Evaluated& /*evaluated*/) {
   if (pending_.empty()) throw InvariantError("Surrogate::tell: nothing is pending");

@@ -310,3 +310,49 @@ TEST_CASE("lathe measurements lists and exports a store") {
         "measurements.sqlite\n");
   CHECK(lathe_program({"measurements"}).first == 2);
 }
+
+TEST_CASE("lathe table build measures blocks once, and a search starts from the table") {
+  const TemporaryFolder folder;
+  const auto config = folder / "tiny.yaml";
+  write_file_atomically(config,
+                        "run: {name: tiny, folder: " + (folder / "run").string() +
+                            "}\n"
+                            "space: " LATHE_SOURCE_DIR
+                            "/configs/spaces/mobilenet_28.yaml\n"
+                            "devices: [{name: local, measure: {half_width: 0.2, budget: 1s}}]\n"
+                            "search: {objectives: [accuracy, latency@local]}\n");
+  const auto table = folder / "tables" / "t.json";
+  const std::vector<std::string> build = {
+      "table", "build", config.string(), "-o", table.string(), "--networks", "4", "--blocks"};
+  const auto blocks_of = [&](const std::string& count) {
+    std::vector<std::string> arguments = build;
+    arguments.push_back(count);
+    const auto [code, output] = lathe_program(arguments);
+    INFO(output);
+    REQUIRE(code == 0);
+    CHECK(output.find("reconciled, held out") != std::string::npos);
+    return Json::parse(read_file(table)).at("blocks");
+  };
+  const Json few = blocks_of("5");
+  REQUIRE(few.size() == 5);
+  const Json more = blocks_of("8");
+  REQUIRE(more.size() == 8);
+  for (size_t i = 0; i < few.size(); ++i) CHECK(more.at(i) == few.at(i));  // not measured again
+  CHECK(latency::MeasurementStore(folder / "tables" / "t.sqlite").size() == 8 + 4);
+
+  const auto [planned, plan] = lathe_program(
+      {"plan", config.string(), "--set",
+       "search.strategy={name: surrogate, block_tables: {local: " + table.string() + "}}"});
+  INFO(plan);
+  CHECK(planned == 0);
+  const auto [refused, message] =
+      lathe_program({"table", "build", config.string(), "--device", "pi9"});
+  CHECK(refused == 2);
+  CHECK(message.find("--device pi9: expected a board of " + config.string() + ": local") !=
+        std::string::npos);
+  const auto [cells, reason] = lathe_program(
+      {"table", "build", LATHE_SOURCE_DIR "/configs/replay_nasbench201.yaml", "--set",
+       "accuracy.table=" + config.string(), "--set", "devices.0.replay=" + config.string()});
+  CHECK(cells == 2);
+  CHECK(reason.find("without networks") != std::string::npos);
+}

@@ -241,6 +241,59 @@ TEST_CASE("structural_blocks knows equal blocks wherever they stand, and all of 
   CHECK(other[2].structure == equal[2].structure);
 }
 
+TEST_CASE("block_network takes a block out as a network that does the same work") {
+  Network network;
+  const NodeId input = network.add_input("input", {1, 4, 6, 6});
+  Conv2d conv;
+  conv.out_channels = 4;
+  const NodeId first = network.add("stem.conv", conv, {input});
+  const NodeId left = network.add("stage1.block0.left.conv", conv, {first});
+  const NodeId sum = network.add("stage1.block0.add", Add{ActivationKind::Relu}, {left, first});
+  const NodeId flat = network.add("head.flatten", Flatten{}, {sum});
+  Linear linear;
+  linear.out_features = 3;
+  network.add("classifier.linear", linear, {flat});
+  const std::vector<Block> blocks = structural_blocks(network);
+  REQUIRE(blocks.size() == 4);
+  for (const Block& block : blocks) {
+    CAPTURE(block.name);
+    const Network alone = block_network(network, block.name);
+    const std::vector<Block> again = structural_blocks(alone);
+    CHECK(again.back().name == block.name);
+    CHECK(again.back().structure == block.structure);
+    CHECK(again.back().macs == block.macs);
+  }
+  const Network residual = block_network(network, "stage1.block0");
+  CHECK(residual.input_shape() == Shape{1, 4, 6, 6});
+  CHECK(residual.nodes().size() == 3);
+  CHECK(block_network(network, "classifier").input_shape() == Shape{1, 144, 1, 1});
+  CHECK(block_network(network, "classifier").output_shape() == Shape{1, 3});
+}
+
+TEST_CASE("block_network refuses what is not one block between two tensors") {
+  Network network;
+  const NodeId input = network.add_input("input", {1, 4, 6, 6});
+  const NodeId a = network.add("a.relu", Activation{}, {input});
+  const NodeId b = network.add("b.relu", Activation{}, {a});
+  const NodeId both = network.add("both.add", Add{}, {a, b});
+  const NodeId again = network.add("both.relu", Activation{ActivationKind::Sigmoid}, {both});
+  network.add("end.add", Add{}, {both, again});
+  const auto refusal = [&](const char* block) {
+    return message_of<InvariantError>([&] { (void)block_network(network, block); });
+  };
+  CHECK(refusal("nowhere") == "block nowhere: no node, expected one");
+  CHECK(refusal("input") == "block input: no node, expected one");
+  CHECK(refusal("both") == "block both: reads two tensors, expected one");
+  CHECK(refusal("end") == "block end: reads two tensors, expected one");
+  Network forked;
+  const NodeId source = forked.add_input("input", {1, 4, 6, 6});
+  const NodeId x = forked.add("fork.x", Activation{}, {source});
+  const NodeId y = forked.add("fork.y", Activation{ActivationKind::Sigmoid}, {source});
+  forked.add("end.add", Add{}, {x, y});
+  CHECK(message_of<InvariantError>([&] { (void)block_network(forked, "fork"); }) ==
+        "block fork: gives two tensors, expected one");
+}
+
 TEST_CASE("Digests are the same on every machine and in every version") {
   Network network;
   Conv2d conv;

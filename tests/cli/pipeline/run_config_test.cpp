@@ -138,3 +138,44 @@ TEST_CASE("a space without networks asks for tables everywhere") {
             .find("expected no peak_memory" + why) != std::string::npos);
   CHECK(file.read(space + kAccuracy + "search: {objectives: [accuracy, macs]}\n").devices.empty());
 }
+
+TEST_CASE("a surrogate's block tables are read beside the config, and must be the device's own") {
+  Config file;
+  const std::string table =
+      R"({"format": "lathe block table 1", "space": "s", "device": "a", "fingerprint": "f",
+          "engine": "xnnpack", "engine_version": "1", "precision": "fp32", "threads": 1,
+          "covered": 1.0, "reports": [], "networks": [], "blocks": [
+          {"structure": "0000000000000007ffffffffffffffff", "block": "stem", "input": "", "output": "",
+           "macs": 5, "occurrences": 2, "median_ms": 0.25, "low_ms": 0.2, "high_ms": 0.3,
+           "level": 0.95, "verdict": "clean"}]})";
+  write_file_atomically(file.folder / "a.json", table);
+  const auto text = [&](const std::string& device, const std::string& strategy) {
+    return "space: " + kStages + "\ndevices: [" + device +
+           ", {name: pi, replay: t.csv, column: ms}]\n"
+           "search: {objectives: [accuracy, latency@pi], strategy: " +
+           strategy + "}\n";
+  };
+  const std::string strategy = "{name: surrogate, block_tables: {a: a.json}}";
+  const cli::RunConfig config = file.read(text("{name: a}", strategy));
+  CHECK(config.search.strategy.block_costs.at("a") == models::PartCosts{{7, 0.25}});
+  CHECK(search::identity_of(config.search).count("/search/strategy/block_tables/a") == 1);
+
+  CHECK(file.fault(text("{name: a, threads: 2}", strategy))
+            .find("expected a table of xnnpack, fp32, 2 threads as the device, not xnnpack, fp32, "
+                  "1") != std::string::npos);
+  CHECK(file.fault(text("{name: b}", strategy)).find("the name of a board of the list `devices`") !=
+        std::string::npos);
+  CHECK(file.fault(text("{name: a}", "{name: surrogate, block_tables: {pi: a.json}}"))
+            .find("the name of a board of the list `devices`") != std::string::npos);
+  CHECK(file.fault(text("{name: a}", "{name: surrogate, block_tables: {a: none.json}}"))
+            .find("none.json") != std::string::npos);
+  CHECK(file.fault(text("{name: a}", "{name: nsga2, block_tables: {a: a.json}}"))
+            .find("block_tables") != std::string::npos);
+}
+
+TEST_CASE("runs may share a measurement store") {
+  Config file;
+  const std::string text = "space: " + kCells + "\n" + kAccuracy + kDevice + kSearch;
+  CHECK(file.read(text).measurements.empty());
+  CHECK(file.read("run: {measurements: all.sqlite}\n" + text).measurements == "all.sqlite");
+}

@@ -51,6 +51,48 @@ TEST_CASE("AdditiveTable reconciles the sums of measured entries with whole netw
         doctest::Approx(3.0 + 0.8 * 18.0).epsilon(0.02));
 }
 
+TEST_CASE("AdditiveTable starts from measured costs where it has them") {
+  // Half of the parts were measured, in us; the others are known by their MACs alone.
+  AdditiveTable::Options options;
+  std::vector<Features> samples;
+  std::vector<double> labels;
+  Rng rng(5);
+  const auto draw = [&](uint64_t i) {
+    Features features;
+    double cost = 3.0;
+    for (uint64_t part = 0; part < 6; ++part) {
+      const uint64_t key = 100 * i + part;
+      const double macs = rng.uniform(1e6, 9e6);
+      const double ms = rng.uniform(1.0, 9.0);  // of measured ones; MACs say nothing of it
+      features.parts.push_back({key, 2.0, macs});
+      if (part % 2 == 0) options.measured[key] = 1000.0 * ms;
+      cost += 2.0 * (part % 2 == 0 ? 0.8 * ms : 1e-6 * macs);
+    }
+    samples.push_back(features);
+    labels.push_back(std::log(cost));
+  };
+  for (uint64_t i = 0; i < 41; ++i) draw(i);
+  const Features fresh = samples.back();
+  const double truth = labels.back();
+  samples.pop_back();
+  labels.pop_back();
+  AdditiveTable table(options);
+  table.fit(samples, labels);
+  CHECK(table.predict({fresh})[0].mean == doctest::Approx(truth).epsilon(0.005));
+  // All have six parts, so what a part costs at all and the constant are not told apart.
+  const auto cost = [&](size_t part) { return options.measured.at(fresh.parts[part].key); };
+  CHECK(table.entry(fresh.parts[0]) - table.entry(fresh.parts[2]) ==
+        doctest::Approx(8e-4 * (cost(0) - cost(2))).epsilon(0.02));
+  AdditiveTable blind;
+  blind.fit(samples, labels);
+  CHECK(assess("blind", blind.held_out().predictions, labels).mape >
+        5.0 * assess("table", table.held_out().predictions, labels).mape);
+
+  options.measured[7] = 0.0;
+  CHECK(message_of<InvariantError>([&] { AdditiveTable refused(options); }) ==
+        "AdditiveTable: measured cost = 0.000000, expected a positive number");
+}
+
 TEST_CASE("AdditiveTable is less sure of parts that it never saw") {
   const TableData data(80, 0.05, 3);
   AdditiveTable table;

@@ -82,6 +82,28 @@ TEST_CASE("LearnedMetrics learns what can be learned and switches the rest off")
             .epsilon(0.2));
 }
 
+TEST_CASE("LearnedMetrics gives block costs to the models of their own device alone") {
+  const ToySpace space;
+  const Problem problem = accuracy_and_latency();
+  Proposer proposer(space, problem);
+  const std::vector<Evaluated> history = history_of(space, 60);
+  models::PartCosts costs;
+  for (const Evaluated& evaluated : history) {
+    for (const CostPart& part : make_candidate(space, evaluated.candidate.architecture, 0).parts) {
+      costs[part.key] = 1.0 + std::sqrt(static_cast<double>(part.macs));
+    }
+  }
+  const auto saved = [&](const std::string& device) {
+    LearnedMetrics learned(space, problem, proposer, {{device, costs}});
+    learned.fit(history);
+    return learned.save();
+  };
+  LearnedMetrics without(space, problem, proposer);
+  without.fit(history);
+  CHECK(saved("pi9") == without.save());
+  CHECK(saved("pi4") != without.save());
+}
+
 TEST_CASE("LearnedMetrics saves what the next fit needs") {
   const ToySpace space;
   const Problem problem = accuracy_and_latency();
