@@ -141,6 +141,10 @@ void add_device_commands(CLI::App& app, Arguments& arguments) {
       ->check(CLI::Range(1e-4, 0.5));
   measure->add_option("--budget", arguments.measure.budget,
                       "Board time at most, such as 20s (default: the config's, or 10s)");
+  measure->add_option(
+      "--sustain", arguments.measure.sustain,
+      "Heat the board to its steady state first, so long at most, such as 5min: "
+      "what a network takes that runs without pause (default: the config's, or no)");
   measure->add_flag("--profile", arguments.measure.profile, "Also time every operator");
   measure->add_option("--output", arguments.measure.output,
                       "Write the result as JSON to this file");

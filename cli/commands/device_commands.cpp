@@ -190,6 +190,14 @@ Measured measure_on(latency::Fleet& fleet, const latency::DeviceConfig& device,
     }
     plan.budget_s = *budget_s;
   }
+  if (!arguments.sustain.empty()) {
+    const std::optional<double> sustain_s = parse_duration_s(arguments.sustain);
+    if (!sustain_s || *sustain_s < 40.0 || *sustain_s > 3600.0) {
+      throw ConfigError("--sustain " + arguments.sustain +
+                        ": expected a time from 40s to 1h, such as 5min");
+    }
+    plan.sustain_s = *sustain_s;
+  }
   const auto result = fleet.measure_model(device.name, onnx, plan);
   if (!result.ok()) {
     throw DeviceError("device " + device.name + ": " + arguments.model.string() + ": " +

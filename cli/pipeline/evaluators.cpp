@@ -121,10 +121,6 @@ void Evaluators::check_together() const {
 
 latency::Fleet& Evaluators::fleet() {
   if (!fleet_) {
-    std::error_code error;
-    const std::filesystem::path folder = store_file_.parent_path();
-    if (!folder.empty()) std::filesystem::create_directories(folder, error);
-    if (error) throw DataError(store_file_.string() + ": cannot be made: " + error.message());
     store_ = std::make_unique<latency::MeasurementStore>(store_file_);
     fleet_ = std::make_unique<latency::Fleet>(config_.boards(), store_.get(),
                                               "lathe run " + config_.name);

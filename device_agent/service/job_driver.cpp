@@ -224,7 +224,7 @@ Result<v1::LatencyResult> JobDriver::measure(const JobSpec& spec,
                       cancellation,
                       session,
                       start_s,
-                      start_s + plan.budget_s + settings_.grace_s,
+                      start_s + plan.budget_s + plan.sustain_s + settings_.grace_s,
                       reference.value()};
   while (true) {
     const latency::Step step = session.next();

@@ -134,6 +134,9 @@ Result<latency::MeasurementPlan> from_wire(const v1::MeasurementPlan& plan) {
   result.processes = check.count("processes", plan.processes(), result.processes, 1, 64);
   result.min_block_s =
       check.real("min_block_seconds", plan.min_block_seconds(), result.min_block_s, 1e-6, 10.0);
+  result.sustain_s = plan.sustain_s() == 0.0
+                         ? 0.0
+                         : check.real("sustain_s", plan.sustain_s(), result.sustain_s, 1.0, 3600.0);
   result.seed = plan.seed();
   if (!check.fault().empty()) return Failure{FailureKind::Unsupported, check.fault()};
   return result;

@@ -48,7 +48,8 @@ class DeviceEvaluator : public search::LatencyEvaluator {
   struct Flight {
     std::vector<std::promise<Result<LatencyEstimate>>> waiting;
   };
-  using FlightKey = std::tuple<network::Digest, double, double, double, int, int, int, bool>;
+  using FlightKey =
+      std::tuple<network::Digest, double, double, double, int, int, int, bool, double>;
 
   MeasurementKey store_key(const network::Digest& structure, const MeasurementPlan& plan,
                            const AgentDescription& board) const;

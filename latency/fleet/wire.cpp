@@ -169,6 +169,7 @@ void fill(const MeasurementPlan& plan, v1::MeasurementPlan& message) {
   message.set_processes(static_cast<uint32_t>(plan.processes));
   message.set_min_block_seconds(plan.min_block_s);
   message.set_seed(plan.seed);
+  message.set_sustain_s(plan.sustain_s);
 }
 
 }  // namespace lathe::latency::wire

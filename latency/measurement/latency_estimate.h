@@ -68,6 +68,10 @@ struct MeasurementPlan {
   int processes = 2;           ///< fresh worker processes at least
   double min_block_s = 0.002;  ///< inferences are grouped until a block lasts this long
   uint64_t seed = 1;           ///< of the interleaving order
+  /// 0: burst, the latency of a cool board. Else sustained: the network first runs without pause
+  /// until the board is in its thermal steady state, so long at most, beyond the budget; what
+  /// throttling then costs is part of the latency.
+  double sustain_s = 0.0;
   bool fresh = false;  ///< never answered from the measurement store: the confirmation of a front
 };
 

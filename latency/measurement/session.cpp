@@ -13,6 +13,10 @@ namespace {
 
 constexpr double kNormal95 = 1.96;
 constexpr double kBatchSeconds = 0.05;  // the driver reports at least this often
+constexpr double kHeatBlock_s = 1.0;    // of the candidate, while the board is heated
+constexpr double kReheat_s = 3.0;       // in each process after the first
+// A hot board must not cool while the reference runs: the candidate has this share of every block.
+constexpr double kHotShare = 10.0;
 
 void require(bool condition, const char* what, double value, const char* expected) {
   if (condition) return;
@@ -33,6 +37,7 @@ MeasurementSession::MeasurementSession(const SessionOptions& options)
   require(plan.max_blocks >= plan.min_blocks, "max_blocks", plan.max_blocks, "at least min_blocks");
   require(plan.processes >= 1, "processes", plan.processes, "at least 1");
   require(plan.min_block_s >= 0.0, "min_block_s", plan.min_block_s, "at least 0");
+  require(plan.sustain_s >= 0.0, "sustain_s", plan.sustain_s, "at least 0");
 }
 
 void MeasurementSession::begin_process(double candidate_s, double reference_s, double elapsed_s) {
@@ -40,9 +45,9 @@ void MeasurementSession::begin_process(double candidate_s, double reference_s, d
   require(reference_s > 0.0, "reference_s", reference_s, "a positive time");
   candidate_s_ = candidate_s;
   reference_s_ = reference_s;
-  start_cost_s_ = elapsed_s - elapsed_s_;
-  elapsed_s_ = elapsed_s;
-  process_start_s_ = elapsed_s;
+  start_cost_s_ = elapsed_s - heated_s_ - elapsed_s_;
+  elapsed_s_ = elapsed_s - heated_s_;
+  process_start_s_ = elapsed_s_;
   process_blocks_ = 0;
   kept_ratios_.emplace_back();
   all_ratios_.emplace_back();
@@ -52,11 +57,13 @@ void MeasurementSession::feed(const Block& block, double elapsed_s) {
   if (kept_ratios_.empty()) throw InvariantError("MeasurementSession::feed: no process was begun");
   require(block.candidate_s > 0.0, "candidate_s", block.candidate_s, "a positive time");
   require(block.reference_s > 0.0, "reference_s", block.reference_s, "a positive time");
-  elapsed_s_ = elapsed_s;
-  const double ratio = std::log(block.candidate_s / block.reference_s);
+  if (heating()) return feed_heat(block, elapsed_s);
+  elapsed_s_ = elapsed_s - heated_s_;
+  const double ratio =
+      std::log(block.candidate_s / (sustained() ? options_.reference_s : block.reference_s));
   all_ratios_.back().push_back(ratio);
   reference_times_s_.push_back(block.reference_s);
-  const BlockFault fault = block_fault(block.conditions, options_.limits);
+  const BlockFault fault = fault_of(block.conditions);
   if (fault != BlockFault::None) {
     ++rejected_;
     ++faults_[fault];
@@ -65,6 +72,35 @@ void MeasurementSession::feed(const Block& block, double elapsed_s) {
   ++kept_;
   ++process_blocks_;
   kept_ratios_.back().push_back(ratio);
+}
+
+/// The first process heats until the board is steady or the limit is reached. Later ones make good
+/// for the moment in which the board idled between two processes.
+bool MeasurementSession::heating() const {
+  if (!sustained()) return false;
+  if (processes() > 1) return elapsed_s_ - process_start_s_ < kReheat_s;
+  return !steady_.reached() && heated_s_ < options_.plan.sustain_s;
+}
+
+void MeasurementSession::feed_heat(const Block& block, double elapsed_s) {
+  if (processes() > 1) {
+    elapsed_s_ = elapsed_s - heated_s_;
+    return;
+  }
+  const double before_s = heated_s_;
+  heated_s_ = elapsed_s - elapsed_s_;
+  steady_.feed(block.candidate_s, block.conditions.temperature_c,
+               std::max(heated_s_ - before_s, 1e-6));
+}
+
+/// What slows a hot board down is what a sustained measurement is to see.
+BlockFault MeasurementSession::fault_of(BlockConditions conditions) const {
+  if (sustained()) {
+    conditions.throttle_bits = 0;
+    conditions.frequency_hz = 0.0;
+    conditions.temperature_c = -1.0;
+  }
+  return block_fault(conditions, options_.limits);
 }
 
 /// A process has given its share when its blocks alone would reach the target together with equal
@@ -98,6 +134,14 @@ std::vector<BlockPlan> MeasurementSession::plan_blocks() {
   block.reference_inferences = inferences_per_block(reference_s_, plan.min_block_s);
   block.candidate_primers = primer_inferences(candidate_s_);
   block.reference_primers = primer_inferences(reference_s_);
+  if (sustained()) {
+    const double reference_s =
+        reference_s_ * (block.reference_inferences + block.reference_primers);
+    block.candidate_inferences = inferences_per_block(
+        candidate_s_,
+        heating() ? kHeatBlock_s : std::max(plan.min_block_s, kHotShare * reference_s));
+    if (heating()) return {block};
+  }
   const double block_s = candidate_s_ * (block.candidate_inferences + block.candidate_primers) +
                          reference_s_ * (block.reference_inferences + block.reference_primers);
   const double missing = std::ceil(plan.min_blocks / static_cast<double>(plan.processes)) -
@@ -113,7 +157,8 @@ Step MeasurementSession::next() {
   const MeasurementPlan& plan = options_.plan;
   if (kept_ratios_.empty()) return {Step::Kind::StartProcess, {}};
   // A process that was begun always runs at least one batch, else it would contribute nothing.
-  if (all_ratios_.back().empty() || !process_is_done()) return {Step::Kind::Blocks, plan_blocks()};
+  if (heating() || all_ratios_.back().empty() || !process_is_done())
+    return {Step::Kind::Blocks, plan_blocks()};
   if (processes() < plan.processes) return {Step::Kind::StartProcess, {}};
   if (enough_kept() && half_width() <= plan.target_half_width && kept_ >= plan.min_blocks) {
     return {Step::Kind::Finish, {}};
@@ -161,7 +206,8 @@ Verdict MeasurementSession::verdict(const RatioEstimate& estimate, double drift)
   if (static_cast<double>(rejected_) > options_.max_rejected_fraction * run || !enough_kept()) {
     return 2 * throttled >= rejected_ ? Verdict::Throttled : Verdict::Disturbed;
   }
-  if (std::abs(drift) > options_.max_reference_drift) return Verdict::Disturbed;
+  if (!sustained() && std::abs(drift) > options_.max_reference_drift) return Verdict::Disturbed;
+  if (sustained() && !steady_.reached()) return Verdict::Unsteady;
   if (std::expm1(estimate.half_width) > options_.plan.target_half_width) return Verdict::Unsteady;
   return Verdict::Clean;
 }
@@ -184,12 +230,18 @@ LatencyEstimate MeasurementSession::result() const {
   estimate.kept = kept_;
   estimate.rejected = rejected_;
   estimate.processes = processes();
-  estimate.wall_s = elapsed_s_;
+  estimate.wall_s = elapsed_s_ + heated_s_;
   const double drift = reference_drift();
   estimate.verdict = verdict(ratio, drift);
   char text[32];
   std::snprintf(text, sizeof text, "%+.4f", drift);
   estimate.conditions.extra["reference_drift"] = text;
+  if (sustained()) {
+    estimate.conditions.extra["mode"] = "sustained";
+    std::snprintf(text, sizeof text, "%.0f", heated_s_);
+    estimate.conditions.extra["heated_s"] = text;
+    estimate.conditions.extra["thermally_steady"] = steady_.reached() ? "yes" : "no";
+  }
   for (const auto& [fault, count] : faults_) {
     estimate.conditions.extra[std::string("rejected.") + to_string(fault)] = std::to_string(count);
   }
@@ -206,7 +258,7 @@ std::vector<double> MeasurementSession::block_ms() const {
 
 ProcessVariance MeasurementSession::learned_variance() const {
   ProcessVariance variance = options_.process_variance;
-  if (kept_ == 0) return variance;
+  if (kept_ == 0 || sustained()) return variance;  // absolute times differ in other ways
   variance.learn(estimate_ratio(kept_ratios_, options_.plan.level, variance));
   return variance;
 }

@@ -8,6 +8,7 @@
 #include "latency/measurement/block.h"
 #include "latency/measurement/estimator.h"
 #include "latency/measurement/latency_estimate.h"
+#include "latency/measurement/steady_state.h"
 
 namespace lathe::latency {
 
@@ -37,6 +38,11 @@ struct Step {
 /// next() says and reports back, with the seconds since the session began. Works through
 /// plan.processes fresh worker processes and adds further ones while the interval is too wide
 /// because processes differ. Not thread-safe.
+///
+/// A sustained measurement (plan.sustain_s) first heats the board, by blocks in which the candidate
+/// runs for a second, and then takes the candidate's own times: by the ratio to the
+/// reference, which a hot board slows as much, throttling would not show. The first process heats
+/// until the board is steady, which counts neither as blocks nor as budget.
 ///
 ///   while ((step = session.next()).kind != Step::Kind::Finish) { ... begin_process() or feed() ...
 ///   }
@@ -75,6 +81,10 @@ class MeasurementSession {
   const std::vector<std::vector<double>>& counted_ratios() const;
   RatioEstimate estimate() const;
   bool process_is_done() const;
+  bool sustained() const { return options_.plan.sustain_s > 0.0; }
+  bool heating() const;
+  void feed_heat(const Block& block, double elapsed_s);
+  BlockFault fault_of(BlockConditions conditions) const;
   Verdict verdict(const RatioEstimate& estimate, double drift) const;
   double reference_drift() const;
   std::vector<BlockPlan> plan_blocks();
@@ -90,7 +100,9 @@ class MeasurementSession {
   int64_t process_blocks_ = 0;  ///< kept in the current process
   double candidate_s_ = 0.0;    ///< of one inference in the current process
   double reference_s_ = 0.0;
-  double elapsed_s_ = 0.0;
+  SteadyState steady_;      ///< of the first process
+  double heated_s_ = 0.0;   ///< until then
+  double elapsed_s_ = 0.0;  ///< without heating
   double process_start_s_ = 0.0;
   double start_cost_s_ = 0.0;  ///< of the last process: spawn, load and warm-up
 };

@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS measurements (
   precision          TEXT NOT NULL,
   threads            INTEGER NOT NULL,
   device_fingerprint TEXT NOT NULL,
+  sustained          INTEGER NOT NULL,
   target_half_width  REAL NOT NULL,
   verdict            TEXT NOT NULL,
   median_ms          REAL NOT NULL,
@@ -35,20 +36,21 @@ CREATE TABLE IF NOT EXISTS measurements (
   created_at         TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
 );
 CREATE INDEX IF NOT EXISTS measurements_by_key ON measurements
-  (structure, engine, engine_version, precision, threads, device_fingerprint, target_half_width);
+  (structure, engine, engine_version, precision, threads, device_fingerprint, sustained,
+   target_half_width);
 )";
 
 constexpr char kFind[] = R"(
 SELECT estimate FROM measurements
 WHERE structure = ? AND engine = ? AND engine_version = ? AND precision = ? AND threads = ?
-  AND device_fingerprint = ? AND target_half_width <= ? AND verdict IN ('clean', 'unsteady')
+  AND device_fingerprint = ? AND sustained = ? AND target_half_width <= ? AND verdict IN ('clean', 'unsteady')
 ORDER BY verdict = 'clean' DESC, target_half_width, id DESC LIMIT 1
 )";
 
 constexpr char kAdd[] = R"(
 INSERT INTO measurements (structure, engine, engine_version, precision, threads, device_fingerprint,
-                          target_half_width, verdict, median_ms, estimate)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                          sustained, target_half_width, verdict, median_ms, estimate)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 )";
 
 constexpr char kExport[] = R"(
@@ -74,7 +76,8 @@ void bind_key(SQLite::Statement& statement, const MeasurementKey& key, double ta
   statement.bind(4, to_string(key.precision));
   statement.bind(5, key.threads);
   statement.bind(6, key.device_fingerprint);
-  statement.bind(7, target_half_width);
+  statement.bind(7, key.sustained ? 1 : 0);
+  statement.bind(8, target_half_width);
 }
 
 /// Returns `text` as one CSV field (RFC 4180).
@@ -221,9 +224,9 @@ void MeasurementStore::add(const MeasurementKey& key, const LatencyEstimate& est
   state_->guarded("add a measurement", [&] {
     SQLite::Statement statement(state_->database, kAdd);
     bind_key(statement, key, key.target_half_width);
-    statement.bind(8, to_string(estimate.verdict));
-    statement.bind(9, estimate.median_ms);
-    statement.bind(10, text);
+    statement.bind(9, to_string(estimate.verdict));
+    statement.bind(10, estimate.median_ms);
+    statement.bind(11, text);
     statement.exec();
   });
 }

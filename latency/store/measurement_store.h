@@ -19,6 +19,7 @@ struct MeasurementKey {
   Precision precision = Precision::Fp32;
   int threads = 1;
   std::string device_fingerprint;
+  bool sustained = false;  ///< MeasurementPlan::sustain_s
   double target_half_width =
       0.01;  ///< a stored estimate serves requests at its precision or coarser
 };

@@ -62,7 +62,7 @@ TEST_CASE("MeasurementStore tells every part of the key apart") {
   const TemporaryFolder folder;
   MeasurementStore store(folder / "m.sqlite");
   store.add(key_of(1), estimate_of(12.5));
-  std::vector<MeasurementKey> others(7, key_of(1));
+  std::vector<MeasurementKey> others(8, key_of(1));
   others[0].structure.words[0] = 2;
   others[1].structure.words[1] = 8;
   others[2].engine = "onnxruntime";
@@ -70,6 +70,7 @@ TEST_CASE("MeasurementStore tells every part of the key apart") {
   others[4].precision = Precision::Int8;
   others[5].threads = 2;
   others[6].device_fingerprint = "board-b";
+  others[7].sustained = true;
   for (size_t i = 0; i < others.size(); ++i) {
     CAPTURE(i);
     CHECK_FALSE(store.find(others[i]).has_value());
