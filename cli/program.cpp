@@ -223,7 +223,7 @@ void add_table_command(CLI::App& app, Arguments& arguments) {
   build
       ->add_option("--networks", arguments.table.networks,
                    "Whole networks that show how far the sum of entries can be trusted")
-      ->check(CLI::Range(3, 100000))
+      ->check(CLI::Range(8, 100000))
       ->capture_default_str();
   build->add_option("-o,--output", arguments.table.output,
                     "JSON file (default: tables/SPACE-DEVICE.json)");

@@ -129,9 +129,9 @@ bool add_networks(const RunConfig& config, const BlockTableOptions& options,
                    results[i].failure().message);
     }
   }
-  if (table.networks.size() < 3) {
+  if (table.networks.size() < search::BlockTable::kLeastNetworks) {
     throw DeviceError("device " + options.device + ": " + std::to_string(table.networks.size()) +
-                      " whole networks could be measured, expected at least 3");
+                      " whole networks could be measured, expected at least 8");
   }
   return true;
 }

@@ -154,10 +154,10 @@ models::PartCosts BlockTable::costs() const {
 }
 
 void reconcile(const SearchSpace& space, BlockTable& table) {
-  if (table.networks.size() < 3 || table.blocks.empty()) {
+  if (table.networks.size() < BlockTable::kLeastNetworks || table.blocks.empty()) {
     throw InvariantError("reconcile: " + std::to_string(table.blocks.size()) + " blocks and " +
                          std::to_string(table.networks.size()) +
-                         " networks, expected at least 1 and 3");
+                         " networks, expected at least 1 and 8");
   }
   const models::PartCosts costs = table.costs();
   const double ms_per_mac = time_per_mac(table);

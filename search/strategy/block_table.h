@@ -49,6 +49,9 @@ struct BlockTable {
     double sum_ms = 0.0;
   };
 
+  /// Fewer whole networks cannot tell a model of four unknowns from the truth.
+  static constexpr size_t kLeastNetworks = 8;
+
   std::string space, device, fingerprint, engine, engine_version;
   latency::Precision precision = latency::Precision::Fp32;
   int threads = 1;
@@ -64,7 +67,8 @@ struct BlockTable {
 };
 
 /// Fills `sum_ms` of the networks and `reports`. Blocks without an entry count with the table's
-/// median time per MAC. \throws InvariantError if there are fewer than 3 networks or no block.
+/// median time per MAC. \throws InvariantError if there are fewer than kLeastNetworks
+/// networks or no block.
 void reconcile(const SearchSpace& space, BlockTable& table);
 
 std::string to_json(const BlockTable& table);

@@ -323,7 +323,7 @@ TEST_CASE("lathe table build measures blocks once, and a search starts from the 
                             "search: {objectives: [accuracy, latency@local]}\n");
   const auto table = folder / "tables" / "t.json";
   const std::vector<std::string> build = {
-      "table", "build", config.string(), "-o", table.string(), "--networks", "4", "--blocks"};
+      "table", "build", config.string(), "-o", table.string(), "--networks", "8", "--blocks"};
   const auto blocks_of = [&](const std::string& count) {
     std::vector<std::string> arguments = build;
     arguments.push_back(count);
@@ -338,7 +338,7 @@ TEST_CASE("lathe table build measures blocks once, and a search starts from the 
   const Json more = blocks_of("8");
   REQUIRE(more.size() == 8);
   for (size_t i = 0; i < few.size(); ++i) CHECK(more.at(i) == few.at(i));  // not measured again
-  CHECK(latency::MeasurementStore(folder / "tables" / "t.sqlite").size() == 8 + 4);
+  CHECK(latency::MeasurementStore(folder / "tables" / "t.sqlite").size() == 8 + 8);
 
   const auto [planned, plan] = lathe_program(
       {"plan", config.string(), "--set",
