@@ -160,7 +160,9 @@ struct MeasurementStore::State {
     try {
       return operation();
     } catch (const SQLite::Exception& error) {
-      throw DataError(path + ": cannot " + what + ": " + error.what());
+      const bool io = error.getErrorCode() == SQLITE_IOERR;
+      throw DataError(path + ": cannot " + what + ": " + error.what() +
+                      (io ? "; is the disk full?" : ""));
     }
   }
 

@@ -79,6 +79,7 @@ struct Journal::State {
     } catch (const SQLite::Exception& e) {
       std::string reason = e.getErrorStr();
       if (const std::string what = e.what(); what != reason) reason += ": " + what;
+      if (e.getErrorCode() == SQLITE_IOERR) reason += "; is the disk full?";
       throw DataError(path + ": " + reason);
     }
   }
