@@ -2,11 +2,13 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "core/error.h"
+#include "network/quantization.h"
 
 namespace lathe::network {
 
@@ -167,6 +169,8 @@ using Weights = std::map<std::string, Tensor>;
 struct Model {
   Network network;
   Weights weights;
+  std::optional<Quantization> quantization = std::nullopt;  ///< set: an int8 model
+  bool stand_in_weights = false;  ///< values came from lathe:random and stand for any others
 };
 
 /// \throws InvariantError naming the first parameter that is missing or whose shape differs.

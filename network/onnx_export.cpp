@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "network/onnx.h"
+#include "network/onnx_quantized_writer.h"
 #include "network/passes.h"
 
 namespace lathe::network {
@@ -21,13 +22,33 @@ constexpr int64_t kMaxWeightBytes = int64_t{2000} << 20;
 /// import_onnx finds the same network.
 class GraphWriter {
  public:
-  GraphWriter(const Network& network, onnx::GraphProto& graph, bool dynamic_batch)
-      : network_(network), graph_(graph), dynamic_batch_(dynamic_batch) {
+  GraphWriter(const Network& network, const Quantization* quantization, onnx::GraphProto& graph,
+              bool dynamic_batch)
+      : network_(network),
+        quantization_(quantization),
+        graph_(graph),
+        dynamic_batch_(dynamic_batch) {
     for (const Node& node : network.nodes()) {
       for (const Parameter& parameter : node.parameters) used_names_.insert(parameter.name);
     }
     input_name_ = unique_name(network.node(network.input()).name);
     output_name_ = unique_name("logits");
+  }
+
+  /// Writes the parameters that are integers and how they become floats.
+  void write_quantized_parameters(const Weights& weights) {
+    for (const Node& node : network_.nodes()) {
+      if (node.parameters.empty()) continue;
+      const auto scales = quantization_->weights.find(node.parameters[0].name);
+      if (scales == quantization_->weights.end()) continue;
+      const std::string& before = network_.node(node.inputs[0]).name;
+      const float input_scale = quantization_->outputs.at(before).scale;
+      write_quantized_weight(graph_, quantized_names(node.parameters[0].name),
+                             weights.at(node.parameters[0].name), scales->second);
+      if (node.parameters.size() < 2) continue;
+      write_quantized_bias(graph_, quantized_names(node.parameters[1].name),
+                           weights.at(node.parameters[1].name), input_scale, scales->second);
+    }
   }
 
   void write() {
@@ -37,6 +58,7 @@ class GraphWriter {
     for (const Node& node : network_.nodes()) {
       node_ = &node;
       std::visit([this](const auto& op) { this->emit(op); }, node.op);
+      if (quantization_ != nullptr) quantize_output();
     }
     const Node& result = network_.node(network_.output());
     onnx::ValueInfoProto& output = *graph_.add_output();
@@ -48,7 +70,7 @@ class GraphWriter {
   // The operators.
 
   void emit(const Input&) {
-    const bool is_result = network_.output() == node_->id;
+    const bool is_result = network_.output() == node_->id && quantization_ == nullptr;
     values_.push_back(input_name_);
     if (is_result) values_.back() = append("Identity", node_->name, {values_.back()}, output_name_);
   }
@@ -139,6 +161,23 @@ class GraphWriter {
     add_text(resize, "coordinate_transformation_mode", "half_pixel");
   }
 
+  // Integers.
+
+  QuantizedNames quantized_names(const std::string& value) {
+    return {value, unique_name(value + "/integers"), unique_name(value + "/scale"),
+            unique_name(value + "/zero_point")};
+  }
+
+  /// Passes the current node's value through its integers.
+  void quantize_output() {
+    std::string& value = values_[static_cast<size_t>(node_->id)];
+    const bool is_result = network_.output() == node_->id;
+    QuantizedNames names = quantized_names(node_->name);
+    names.value = is_result ? output_name_ : unique_name(node_->name + "/rounded");
+    write_quantized_value(graph_, names, value, quantization_->outputs.at(node_->name));
+    value = names.value;
+  }
+
   // Activations.
 
   /// Returns the name of an operator's result before its fused activation.
@@ -212,7 +251,7 @@ class GraphWriter {
   /// Names the current node's output value.
   const std::string& out() {
     if (values_.size() <= static_cast<size_t>(node_->id)) {
-      const bool is_result = network_.output() == node_->id;
+      const bool is_result = network_.output() == node_->id && quantization_ == nullptr;
       values_.push_back(is_result ? output_name_ : unique_name(node_->name));
     }
     return values_[static_cast<size_t>(node_->id)];
@@ -312,6 +351,7 @@ class GraphWriter {
   }
 
   const Network& network_;
+  const Quantization* quantization_;  ///< null: a float model
   onnx::GraphProto& graph_;
   bool dynamic_batch_;
   const Node* node_ = nullptr;       ///< being written
@@ -323,11 +363,13 @@ class GraphWriter {
   std::string relu6_high_;
 };
 
-/// Adds every parameter once, in node order, with the values or as external random data.
+/// Adds every float parameter once, in node order, with the values or as external random data.
 void write_parameters(const Network& network, const Weights* weights, uint64_t seed,
-                      onnx::GraphProto& graph) {
+                      const Quantization* quantization, onnx::GraphProto& graph) {
   std::map<std::string, Shape> written;
   for (const Node& node : network.nodes()) {
+    const bool integers = quantization != nullptr && !node.parameters.empty() &&
+                          quantization->weights.count(node.parameters[0].name) != 0;
     for (const Parameter& parameter : node.parameters) {
       const auto [place, added] = written.emplace(parameter.name, parameter.shape);
       if (!added && place->second != parameter.shape) {
@@ -335,7 +377,7 @@ void write_parameters(const Network& network, const Weights* weights, uint64_t s
                              to_string(place->second) + " and " + to_string(parameter.shape) +
                              ", expected one (deploy separates shared tensors)");
       }
-      if (!added) continue;
+      if (!added || integers) continue;
       onnx::TensorProto& tensor = *graph.add_initializer();
       tensor.set_name(parameter.name);
       tensor.set_data_type(onnx::TensorProto::FLOAT);
@@ -354,7 +396,7 @@ void write_parameters(const Network& network, const Weights* weights, uint64_t s
 }
 
 std::string write_model(const Network& whole, const Weights* weights, uint64_t seed,
-                        const OnnxExportOptions& options) {
+                        const Quantization* quantization, const OnnxExportOptions& options) {
   const Network network = drop_unused(whole);
   onnx::ModelProto model;
   model.set_ir_version(kIrVersion);
@@ -369,8 +411,10 @@ std::string write_model(const Network& whole, const Weights* weights, uint64_t s
   }
   onnx::GraphProto& graph = *model.mutable_graph();
   graph.set_name(options.graph_name);
-  write_parameters(network, weights, seed, graph);
-  GraphWriter(network, graph, options.dynamic_batch).write();
+  write_parameters(network, weights, seed, quantization, graph);
+  GraphWriter writer(network, quantization, graph, options.dynamic_batch);
+  if (quantization != nullptr) writer.write_quantized_parameters(*weights);
+  writer.write();
   std::string bytes;
   if (!model.SerializeToString(&bytes)) {
     throw InvariantError("onnx " + options.graph_name + ": the model cannot be serialised");
@@ -390,11 +434,14 @@ std::string to_onnx(const Model& model, const OnnxExportOptions& options) {
     throw DataError("onnx " + options.graph_name + ": " + std::to_string(bytes) +
                     " bytes of weights, expected at most " + std::to_string(kMaxWeightBytes));
   }
-  return write_model(model.network, &model.weights, 0, options);
+  if (!model.quantization) return write_model(model.network, &model.weights, 0, nullptr, options);
+  const std::string fault = quantization_fault(model);
+  if (!fault.empty()) throw InvariantError("onnx " + options.graph_name + ": " + fault);
+  return write_model(model.network, &model.weights, 0, &*model.quantization, options);
 }
 
 std::string to_onnx_without_weights(const Network& network, uint64_t seed) {
-  return write_model(network, nullptr, seed, {});
+  return write_model(network, nullptr, seed, nullptr, {});
 }
 
 }  // namespace lathe::network

@@ -87,6 +87,7 @@ const std::map<std::string, OnnxImporter::Reader>& OnnxImporter::readers() {
       {"Concat", &I::read_concat},
       {"Constant", &I::read_constant},
       {"Conv", &I::read_conv},
+      {"DequantizeLinear", &I::read_dequantize},
       {"Dropout", &I::read_alias},
       {"Flatten", &I::read_flatten},
       {"Gather", &I::read_gather},
@@ -98,6 +99,7 @@ const std::map<std::string, OnnxImporter::Reader>& OnnxImporter::readers() {
       {"MatMul", &I::read_mat_mul},
       {"MaxPool", &I::read_pool},
       {"Mul", &I::read_mul},
+      {"QuantizeLinear", &I::read_quantize},
       {"ReduceMean", &I::read_reduce_mean},
       {"Relu", &I::read_simple_activation},
       {"Reshape", &I::read_reshape},
@@ -123,11 +125,22 @@ Model OnnxImporter::run() {
     return found == scalars.end() ? std::nullopt : std::optional<double>(found->second);
   });
   index_initializers();
+  index_float_readers();
   read_input();
   for (int i = 0; i < graph_.node_size(); ++i) read_node(i);
   read_output();
   fill_random_weights();
-  return {std::move(network_), std::move(weights_)};
+  finish_quantization();
+  Model model{std::move(network_), std::move(weights_), {}, !random_parameters_.empty()};
+  if (!is_quantized_) return model;
+  Quantization& quantization = model.quantization.emplace();
+  for (const auto& [id, scale] : output_scales_) {
+    quantization.outputs[model.network.node(id).name] = scale;
+  }
+  quantization.weights = std::move(weight_scales_);
+  const std::string fault = quantization_fault(model);
+  if (!fault.empty()) throw DataError("onnx: " + fault);
+  return model;
 }
 
 void OnnxImporter::index_initializers() {

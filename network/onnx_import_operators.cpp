@@ -104,8 +104,8 @@ void OnnxImporter::read_conv(const Node& node) {
   op.bias = bias != nullptr;
   op.activation = fused_activation();
   attributes.finish();
-  std::vector<Source> sources = {{&weight, {}}};
-  if (bias != nullptr) sources.push_back({bias, {}});
+  std::vector<Source> sources = {{&weight, {}, 0}};
+  if (bias != nullptr) sources.push_back({bias, {}, 0});
   set_tensor(node, add_with_parameters(node, unique_node_name(node), op, input, sources));
 }
 
@@ -169,7 +169,7 @@ void OnnxImporter::read_reduce_mean(const Node& node) {
 void OnnxImporter::read_batch_normalization(const Node& node) {
   const NodeId input = tensor_input(node, 0);
   std::vector<Source> sources;
-  for (int i = 1; i <= 4; ++i) sources.push_back({&required_constant(node, i), {}});
+  for (int i = 1; i <= 4; ++i) sources.push_back({&required_constant(node, i), {}, 0});
   require_outputs(node, 1);
   Attributes attributes(node);
   const BatchNorm op{attributes.real("epsilon", 1e-5)};
@@ -284,7 +284,11 @@ NodeId OnnxImporter::add_linear(const Node& node, const LinearSource& source) {
   if (image.size() == 2 && image[1] != in) {
     fail(node, "input " + to_string(image) + ", weight " + to_string(shape) + ": features differ");
   }
-  Source weight{source.weight, {}};
+  Source weight{source.weight, {}, source.transposed ? 0 : 1};
+  if (dequantized(source.weight) != nullptr && (source.alpha != 1.0 || source.beta != 1.0)) {
+    fail(node, "alpha = " + std::to_string(source.alpha) + ", beta = " +
+                   std::to_string(source.beta) + ", expected 1 for a quantised weight");
+  }
   if (!source.transposed || source.alpha != 1.0) {
     weight.convert = [source](Tensor values) {
       if (!source.transposed) values = transposed_matrix(values);
@@ -294,7 +298,7 @@ NodeId OnnxImporter::add_linear(const Node& node, const LinearSource& source) {
   }
   std::vector<Source> sources = {weight};
   if (source.bias != nullptr) {
-    Source bias{source.bias, {}};
+    Source bias{source.bias, {}, 0};
     const Shape bias_shape = onnx_reader::tensor_shape(*source.bias, limits_.max_parameters);
     const int64_t values = element_count(bias_shape);
     const bool row = values == out && (bias_shape.empty() || bias_shape.back() == out);

@@ -121,6 +121,7 @@ NodeId OnnxImporter::add_with_parameters(const Node& node, const std::string& na
   const NodeId id = add(node, name, op, {input}, parameter_prefix(name, sources, op));
   const std::vector<Parameter> parameters = network_.node(id).parameters;
   for (size_t i = 0; i < parameters.size(); ++i) set_parameter(node, parameters[i], sources[i]);
+  if (is_quantized_ && !norm) set_parameter_scales(node, id, sources);
   return id;
 }
 
@@ -179,7 +180,10 @@ void OnnxImporter::set_parameter(const Node& node, const Parameter& parameter,
     random_parameters_.emplace(parameter.name, *seed);
     return;
   }
-  Tensor values = onnx_reader::read_floats(*source.tensor, limits_.max_parameters);
+  const Dequantized* integers = dequantized(source.tensor);
+  Tensor values = integers != nullptr
+                      ? dequantized_values(node, *integers)
+                      : onnx_reader::read_floats(*source.tensor, limits_.max_parameters);
   weights_[parameter.name] = source.convert ? source.convert(std::move(values)) : std::move(values);
 }
 

@@ -72,6 +72,7 @@ class OnnxImporter {
     const onnx::TensorProto* tensor = nullptr;
     /// Makes the values of a float tensor those of the parameter; empty: they are the same.
     std::function<Tensor(Tensor)> convert;
+    int64_t channel_axis = 0;  ///< of the tensor in the file: where output channels are
   };
   NodeId add_with_parameters(const Node& node, const std::string& name, const Operator& op,
                              NodeId input, const std::vector<Source>& sources);
@@ -110,6 +111,34 @@ class OnnxImporter {
   void read_cast(const Node& node);
   void read_constant_concat(const Node& node);
 
+  // Integers (onnx_import_quantized.cpp).
+
+  /// A constant behind DequantizeLinear.
+  struct Dequantized {
+    const onnx::TensorProto* integers = nullptr;
+    std::vector<float> scales;  ///< one, or one an index of `axis`
+    int64_t axis = 0;
+  };
+  /// A value behind QuantizeLinear: a tensor of the network as integers.
+  struct Quantized {
+    NodeId id = 0;
+    TensorScale scale;
+  };
+  void read_quantize(const Node& node);
+  void read_dequantize(const Node& node);
+  void read_dequantized_constant(const Node& node, int64_t axis);
+  TensorScale tensor_scale(const Node& node) const;
+  std::vector<float> positive_scales(const Node& node) const;
+  /// The constant as DequantizeLinear made it, or null.
+  const Dequantized* dequantized(const onnx::TensorProto* constant) const;
+  Tensor dequantized_values(const Node& node, const Dequantized& constant) const;
+  /// Keeps the scales of a layer's weight and bias.
+  void set_parameter_scales(const Node& node, NodeId id, const std::vector<Source>& sources);
+  void set_bias_scales(const Node& node, NodeId id, const std::vector<Source>& sources);
+  void index_float_readers();
+  void finish_quantization();
+  void check_bias_scales() const;
+
   /// y = alpha x W + beta b, or with W^T.
   struct LinearSource {
     const onnx::TensorProto* weight = nullptr;
@@ -142,6 +171,16 @@ class OnnxImporter {
   /// Which initialiser a parameter name stands for, and the seed of random ones.
   std::map<std::string, const onnx::TensorProto*> parameter_sources_;
   std::map<std::string, uint64_t> random_parameters_;
+
+  bool is_quantized_ = false;  ///< any QuantizeLinear or DequantizeLinear
+  std::map<std::string, Quantized> quantized_;
+  std::map<const onnx::TensorProto*, Dequantized> dequantized_;
+  std::map<NodeId, TensorScale> output_scales_;
+  std::map<std::string, std::vector<float>> weight_scales_;
+  /// By layer: its bias' scales, and where they stand.
+  std::map<NodeId, std::pair<std::vector<float>, const Node*>> bias_scales_;
+  /// By value: a node that is no QuantizeLinear and reads it.
+  std::map<std::string, std::string> float_readers_;
 };
 
 }  // namespace lathe::network

@@ -74,6 +74,7 @@ class PatternFinder {
   OnnxPatterns find() {
     for (int i = 0; i < index_.size(); ++i) {
       const std::string& type = index_.node(i).op_type();
+      if (type == "QuantizeLinear") is_quantized_ = true;
       if (type == "Mul") find_gate(i);
       if (type == "Div") find_divided(i);
       if (type == "Reshape") find_shuffle(i);
@@ -193,23 +194,32 @@ class PatternFinder {
       const int product = index_.producer_of_type(node.input(side), index, "MatMul");
       if (product == kNobody || index_.uses(node.input(side)) != 1) continue;
       const int bias = index_.producer(node.input(1 - side), index);
-      if (bias != kNobody && index_.node(bias).op_type() != "Constant") continue;
+      if (bias != kNobody && index_.node(bias).op_type() != "Constant" &&
+          index_.node(bias).op_type() != "DequantizeLinear") {
+        continue;
+      }
       found_.biased_products[index] = product;
       mark_inner({product});
       return;
     }
   }
 
-  /// An activation that to_onnx wrote as "name/activation" belongs to the operator "name".
+  /// An activation that to_onnx wrote as "name/activation" belongs to the operator "name". So does,
+  /// whatever its name, a relu in a quantised graph: the operator before has no integers of its
+  /// own.
   void find_fused(int index) {
     const onnx::NodeProto& node = index_.node(index);
-    if (found_.inner[static_cast<size_t>(index)] || !has_suffix(node.name(), "/activation")) return;
+    if (found_.inner[static_cast<size_t>(index)]) return;
+    const bool named = has_suffix(node.name(), "/activation");
+    const bool clamp = is_quantized_ && (node.op_type() == "Relu" || node.op_type() == "Clip");
+    if (!named && !clamp) return;
     const auto found = found_.activations.find(index);
     const std::string input = found != found_.activations.end() ? found->second.input
                               : node.input_size() > 0           ? node.input(0)
                                                                 : "";
     const int before = index_.producer(input, index);
-    if (before == kNobody || index_.node(before).name() + "/activation" != node.name()) return;
+    if (before == kNobody) return;
+    if (!clamp && index_.node(before).name() + "/activation" != node.name()) return;
     const std::string& type = index_.node(before).op_type();
     if (type != "Conv" && type != "Gemm" && type != "Add") return;
     ActivationKind kind = ActivationKind::Identity;
@@ -250,6 +260,7 @@ class PatternFinder {
   GraphIndex index_;
   const std::function<std::optional<double>(const std::string&)>& scalar_;
   OnnxPatterns found_;
+  bool is_quantized_ = false;
 };
 
 }  // namespace

@@ -19,11 +19,6 @@ std::string where(const onnx::TensorProto& tensor) { return "tensor " + printabl
   throw DataError(where(tensor) + ": " + what);
 }
 
-std::string type_name(int32_t type) {
-  if (!onnx::TensorProto::DataType_IsValid(type)) return std::to_string(type);
-  return onnx::TensorProto::DataType_Name(static_cast<onnx::TensorProto::DataType>(type));
-}
-
 /// Copies raw little-endian bytes; lathe's hosts and boards are little-endian.
 template <typename T>
 std::vector<T> from_raw(const onnx::TensorProto& tensor, size_t count) {
@@ -59,6 +54,11 @@ std::string printable(const std::string& name) {
     if (c < ' ' || c > '~') c = '_';
   }
   return name.size() > kShownCharacters ? shown + "..." : shown;
+}
+
+std::string type_name(int32_t type) {
+  if (!onnx::TensorProto::DataType_IsValid(type)) return std::to_string(type);
+  return onnx::TensorProto::DataType_Name(static_cast<onnx::TensorProto::DataType>(type));
 }
 
 std::string describe(const onnx::NodeProto& node) {
@@ -201,6 +201,32 @@ Tensor read_floats(const onnx::TensorProto& tensor, int64_t max_elements) {
                             ", expected a finite number");
   }
   return result;
+}
+
+std::vector<int32_t> read_quantized(const onnx::TensorProto& tensor, int64_t max_elements) {
+  require_inside(tensor);
+  const auto count = static_cast<size_t>(element_count(tensor_shape(tensor, max_elements)));
+  const auto from_bytes = [&](auto zero) {
+    using Value = decltype(zero);
+    if (!tensor.has_raw_data()) {
+      std::vector<int32_t> values = from_field<int32_t>(tensor, tensor.int32_data(), count);
+      for (int32_t& value : values) value = static_cast<Value>(value);
+      return values;
+    }
+    const std::vector<Value> values = from_raw<Value>(tensor, count);
+    return std::vector<int32_t>(values.begin(), values.end());
+  };
+  switch (tensor.data_type()) {
+    case onnx::TensorProto::INT8:
+      return from_bytes(int8_t{0});
+    case onnx::TensorProto::UINT8:
+      return from_bytes(uint8_t{0});
+    case onnx::TensorProto::INT32:
+      return from_bytes(int32_t{0});
+    default:
+      fail_tensor(tensor,
+                  "data type " + type_name(tensor.data_type()) + ", expected INT8, UINT8 or INT32");
+  }
 }
 
 std::vector<int64_t> read_integers(const onnx::TensorProto& tensor) {

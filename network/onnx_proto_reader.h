@@ -61,6 +61,12 @@ std::optional<uint64_t> random_seed(const onnx::TensorProto& tensor);
 /// Returns the values of a float tensor that are in the file.
 Tensor read_floats(const onnx::TensorProto& tensor, int64_t max_elements);
 
+/// Returns the values of an int8, uint8 or int32 tensor that are in the file.
+std::vector<int32_t> read_quantized(const onnx::TensorProto& tensor, int64_t max_elements);
+
+/// Returns the name of an element type: "INT8".
+std::string type_name(int32_t type);
+
 /// Returns the values of a small int64 or int32 tensor.
 std::vector<int64_t> read_integers(const onnx::TensorProto& tensor);
 

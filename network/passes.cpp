@@ -132,6 +132,12 @@ void rename_values(const Node& node, const Weights& weights, Weights& renamed) {
   }
 }
 
+void require_float(const Model& model, const char* pass) {
+  if (model.quantization) {
+    throw InvariantError(std::string(pass) + ": the model is quantised, expected a float model");
+  }
+}
+
 }  // namespace
 
 std::vector<bool> needed_nodes(const Network& network) {
@@ -146,6 +152,7 @@ std::vector<bool> needed_nodes(const Network& network) {
 }
 
 Model fold_batch_norm(const Model& model) {
+  require_float(model, "fold_batch_norm");
   check_weights(model.network, model.weights);
   const Absorbed absorbed = find_absorbed<BatchNorm>(model.network, folds_batch_norm);
   std::vector<bool> done(absorbed.size(), false);
@@ -160,10 +167,13 @@ Model fold_batch_norm(const Model& model) {
     fold_values(node, model.network.node(absorbed[index]), model.weights, weights);
     done[static_cast<size_t>(absorbed[index])] = true;
   }
-  return {fold_network(model.network, absorbed), std::move(weights)};
+  return {fold_network(model.network, absorbed), std::move(weights), {}, model.stand_in_weights};
 }
 
-Model fuse_activations(const Model& model) { return {fuse_network(model.network), model.weights}; }
+Model fuse_activations(const Model& model) {
+  require_float(model, "fuse_activations");
+  return {fuse_network(model.network), model.weights, {}, model.stand_in_weights};
+}
 
 Network drop_unused(const Network& network) {
   const Absorbed nothing(network.nodes().size(), kNone);
@@ -171,7 +181,9 @@ Network drop_unused(const Network& network) {
 }
 
 Model deploy(const Model& model) {
-  return fuse_activations(fold_batch_norm({drop_unused(model.network), model.weights}));
+  if (model.quantization) return model;
+  return fuse_activations(
+      fold_batch_norm({drop_unused(model.network), model.weights, {}, model.stand_in_weights}));
 }
 
 Network deploy(const Network& network) {

@@ -266,7 +266,8 @@ class NodeRunner {
 
 }  // namespace
 
-Tensor run_reference(const Model& model, const Tensor& input) {
+Tensor run_reference(const Model& model, const Tensor& input,
+                     const std::function<void(const Node&, const Tensor&)>& observe) {
   check_weights(model.network, model.weights);
   Shape expected = model.network.input_shape();
   if (!input.shape.empty()) expected[0] = input.shape[0];
@@ -282,6 +283,7 @@ Tensor run_reference(const Model& model, const Tensor& input) {
     for (const NodeId id : node.inputs) inputs.push_back(&values[static_cast<size_t>(id)]);
     if (inputs.empty()) inputs.push_back(&input);
     values.push_back(NodeRunner(node, model.weights, std::move(inputs)).run());
+    if (observe) observe(node, values.back());
   }
   return values[static_cast<size_t>(model.network.output())];
 }

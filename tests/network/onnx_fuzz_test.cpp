@@ -5,6 +5,7 @@
 #include "network/passes.h"
 #include "tests/fuzz/onnx_import_fuzz.h"
 #include "tests/network/onnx_text.h"
+#include "tests/support/quantized_model.h"
 #include "tests/support/random_network.h"
 
 namespace lathe::network {
@@ -24,6 +25,7 @@ std::vector<std::string> valid_files() {
     const Model model = test::random_model(root.derive("fuzz", i), {10, 6, 4, true});
     files.push_back(to_onnx(model));
     files.push_back(to_onnx_without_weights(deploy(model.network), i));
+    files.push_back(to_onnx(test::quantized_model(model, root.derive("images", i))));
   }
   return files;
 }

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace lathe::network {
+
+struct Model;
+struct Tensor;
+
+/// How the values of a tensor stand for real numbers: real = scale * (q - zero_point) with q in
+/// [-128, 127].
+struct TensorScale {
+  float scale = 1.0F;
+  int32_t zero_point = 0;
+
+  /// Rounds to the nearest step (halves to even) and saturates.
+  int8_t quantize(float value) const;
+  float dequantize(int8_t value) const;
+  bool operator==(const TensorScale& other) const {
+    return scale == other.scale && zero_point == other.zero_point;
+  }
+  bool operator!=(const TensorScale& other) const { return !(*this == other); }
+};
+
+/// What makes a model an int8 model. Its Weights stay float and hold exactly the values that the
+/// integers stand for, so whoever knows nothing of this computes nearly the same.
+///
+/// Weights of Conv2d and Linear are integers in [-127, 127] with one scale an output channel; their
+/// biases are 32-bit integers at the input's scale times the channel's. BatchNorms keep floats.
+struct Quantization {
+  std::map<std::string, TensorScale> outputs;         ///< of every node, by its name
+  std::map<std::string, std::vector<float>> weights;  ///< by parameter; one an output channel
+};
+
+/// Returns what keeps `model` from running in int8 ("conv2d stem: its output is not quantised"), or
+/// nothing if it can. A model without quantization has one fault.
+std::string quantization_fault(const Model& model);
+
+/// Returns the integers of a weight [out, ...].
+std::vector<int8_t> quantized_weight(const Tensor& weight, const std::vector<float>& scales);
+
+/// Returns the integers of a bias [out] at scales `input_scale` * `scales`, saturated.
+std::vector<int32_t> quantized_bias(const Tensor& bias, float input_scale,
+                                    const std::vector<float>& scales);
+
+}  // namespace lathe::network
