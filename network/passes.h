@@ -32,6 +32,11 @@ Model deploy(const Model& model);
 /// deploy does.
 Network deploy(const Network& network);
 
+/// Computes one node from the outputs of its inputs, as run_reference does. \pre shapes and weights
+/// fit.
+Tensor run_reference_node(const Node& node, const Weights& weights,
+                          const std::vector<const Tensor*>& inputs);
+
 /// Runs the model on `input` (float NCHW, any N) by plain loops: the oracle for executors, engines
 /// and exporters. Slow; for tests and parity checks of small inputs. `observe` is called with the
 /// output of every node, in order.

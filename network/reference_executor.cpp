@@ -266,6 +266,11 @@ class NodeRunner {
 
 }  // namespace
 
+Tensor run_reference_node(const Node& node, const Weights& weights,
+                          const std::vector<const Tensor*>& inputs) {
+  return NodeRunner(node, weights, inputs).run();
+}
+
 Tensor run_reference(const Model& model, const Tensor& input,
                      const std::function<void(const Node&, const Tensor&)>& observe) {
   check_weights(model.network, model.weights);
@@ -282,7 +287,7 @@ Tensor run_reference(const Model& model, const Tensor& input,
     std::vector<const Tensor*> inputs;
     for (const NodeId id : node.inputs) inputs.push_back(&values[static_cast<size_t>(id)]);
     if (inputs.empty()) inputs.push_back(&input);
-    values.push_back(NodeRunner(node, model.weights, std::move(inputs)).run());
+    values.push_back(run_reference_node(node, model.weights, inputs));
     if (observe) observe(node, values.back());
   }
   return values[static_cast<size_t>(model.network.output())];

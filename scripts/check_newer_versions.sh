@@ -48,7 +48,7 @@ echo "LibTorch $(version_of MAJOR).$(version_of MINOR).$(version_of PATCH)"
 
 begin_step "compile against them"
 mapfile -t sources < <(git ls-files 'supernet/*.cpp')
-sources+=(device_agent/engine/xnnpack/operators_2024.cpp)
+sources+=(device_agent/engine/xnnpack/{operators,int8_operators}_2024.cpp)
 printf '%s\0' "${sources[@]}" | xargs -0 -n 1 -P "$jobs" bash -c 'compile "$0"'
 echo "${#sources[@]} files compile"
 end_step

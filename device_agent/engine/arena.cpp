@@ -13,7 +13,7 @@ constexpr int64_t kAlignment = 64;
 constexpr int64_t kOverrun = 128;
 
 int64_t padded_bytes(const PlanBuffer& buffer) {
-  const int64_t bytes = buffer.floats * static_cast<int64_t>(sizeof(float)) + kOverrun;
+  const int64_t bytes = buffer.bytes + kOverrun;
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
 
@@ -27,7 +27,7 @@ int64_t place_buffers(std::vector<PlanBuffer>& buffers) {
   std::vector<size_t> order(buffers.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return buffers[a].floats > buffers[b].floats; });
+                   [&](size_t a, size_t b) { return buffers[a].bytes > buffers[b].bytes; });
   std::vector<size_t> placed;  // by arena offset
   int64_t arena = 0;
   for (const size_t index : order) {

@@ -40,15 +40,23 @@ const char* to_string(Kernel kernel) {
       return "resize";
     case Kernel::ToChannelsFirst:
       return "to_channels_first";
+    case Kernel::Lookup:
+      return "lookup";
+    case Kernel::Dequantize:
+      return "dequantize";
+    case Kernel::Quantize:
+      return "quantize";
   }
   return "unknown";
 }
+
+int64_t element_bytes(Element element) { return element == Element::Float ? 4 : 1; }
 
 namespace {
 
 bool element_wise(Kernel kernel) {
   return kernel == Kernel::Clamp || kernel == Kernel::HardSwish || kernel == Kernel::Sigmoid ||
-         kernel == Kernel::Add || kernel == Kernel::Multiply;
+         kernel == Kernel::Add || kernel == Kernel::Multiply || kernel == Kernel::Lookup;
 }
 
 bool needs_dense_input(Kernel kernel) {
@@ -125,9 +133,9 @@ class Planner {
     return tensor(index).pixels() == 1 || tensor(root).channels == tensor(index).channels;
   }
 
-  int add_buffer(int64_t floats) {
+  int add_buffer(int64_t bytes) {
     PlanBuffer buffer;
-    buffer.floats = floats;
+    buffer.bytes = bytes;
     plan_.buffers.push_back(buffer);
     return static_cast<int>(plan_.buffers.size()) - 1;
   }
@@ -146,13 +154,17 @@ class Planner {
       result.offset += wanted.home_offset;
     } else {
       int& buffer = buffer_of_[static_cast<size_t>(index)];
-      if (buffer < 0) buffer = add_buffer(wanted.pixels() * wanted.channels);
+      if (buffer < 0) {
+        buffer = add_buffer(wanted.pixels() * wanted.channels * element_bytes(wanted.element));
+      }
       result.buffer = buffer;
       result.stride = wanted.channels;
     }
     result.height = wanted.height;
     result.width = wanted.width;
     result.channels = wanted.channels;
+    result.element = wanted.element;
+    result.scale = wanted.scale;
     return result;
   }
 
@@ -162,7 +174,7 @@ class Planner {
     copy.node = node;
     copy.input = from;
     copy.output = from;
-    copy.output.buffer = add_buffer(from.pixels() * from.channels);
+    copy.output.buffer = add_buffer(from.pixels() * from.channels * element_bytes(from.element));
     copy.output.offset = 0;
     copy.output.stride = from.channels;
     plan_.steps.push_back(copy);
@@ -176,6 +188,7 @@ class Planner {
     planned.input = view(step.input);
     planned.low = step.low;
     planned.high = step.high;
+    planned.function = step.function;
     planned.flattened_pixels = tensor(step.input).flattened_pixels;
     if (step.second >= 0) planned.second = view(step.second);
     if (needs_dense_input(step.kernel)) {
@@ -218,8 +231,9 @@ class Planner {
 
 }  // namespace
 
-ExecutionPlan make_execution_plan(const network::Network& network) {
-  return Planner(lower_to_kernels(network)).plan();
+ExecutionPlan make_execution_plan(const network::Network& network,
+                                  const network::Quantization* quantization) {
+  return Planner(lower_to_kernels(network, quantization)).plan();
 }
 
 }  // namespace lathe::device

@@ -8,6 +8,9 @@
 
 namespace lathe::device {
 
+enum class Element { Float, Int8 };
+int64_t element_bytes(Element element);
+
 /// The kernels that every operator of the IR is lowered to; what an engine has to provide.
 enum class Kernel {
   Convolution,     ///< Conv2d with bias and clamp
@@ -26,11 +29,14 @@ enum class Kernel {
   GlobalAveragePool,
   Resize,
   ToChannelsFirst,  ///< dense [H, W, C] to dense [C, H, W]
+  Lookup,      ///< int8: an activation, or another scale, as a table of the 256 possible values
+  Dequantize,  ///< int8 to float
+  Quantize,    ///< float to int8
 };
 const char* to_string(Kernel kernel);
 
-/// Where a tensor lies: `channels` floats of every pixel, `stride` floats from pixel to pixel,
-/// starting `offset` floats into the buffer.
+/// Where a tensor lies: `channels` elements of every pixel, `stride` elements from pixel to pixel,
+/// starting `offset` elements into the buffer.
 struct TensorView {
   int buffer = -1;
   int64_t offset = 0;
@@ -38,6 +44,8 @@ struct TensorView {
   int64_t height = 1;
   int64_t width = 1;
   int64_t channels = 0;
+  Element element = Element::Float;
+  network::TensorScale scale;  ///< of int8 elements
   int64_t pixels() const { return height * width; }
   bool dense() const { return pixels() == 1 || stride == channels; }
 };
@@ -54,11 +62,12 @@ struct PlanStep {
   /// FullyConnected of a flattened image: the input is [pixel, channel], so the weight's columns,
   /// written for [channel, pixel], are to be permuted. 1: nothing to permute.
   int64_t flattened_pixels = 1;
+  network::ActivationKind function = network::ActivationKind::Identity;  ///< of Lookup
 };
 
 /// Memory shared by tensors whose lives do not overlap, one arena for all of them.
 struct PlanBuffer {
-  int64_t floats = 0;
+  int64_t bytes = 0;
   int first_step = 0;  ///< first step that writes it; -1: alive before the run (the input)
   int last_step =
       0;  ///< last step that reads it; the number of steps: alive after the run (the output)
@@ -77,8 +86,11 @@ struct ExecutionPlan {
 
 /// Plans `network`, which should be in deployed form (other BatchNorms become Affine steps). Slices
 /// and concatenations are views wherever the producer can write with a stride, element-wise steps
-/// run in place when their input dies there, and buffers of disjoint lives share memory.
-ExecutionPlan make_execution_plan(const network::Network& network);
+/// run in place when their input dies there, and buffers of disjoint lives share memory. With
+/// `quantization` every tensor is int8, but for steps that int8 kernels lack: those run in float
+/// between Dequantize and Quantize. \pre the model with it has no quantization_fault.
+ExecutionPlan make_execution_plan(const network::Network& network,
+                                  const network::Quantization* quantization = nullptr);
 
 /// Sets the arena offsets (largest buffer first, each at the lowest free place) and returns the
 /// arena's bytes.

@@ -29,8 +29,11 @@ std::vector<bool> needed_nodes(const network::Network& network) {
 
 class Lowering {
  public:
-  explicit Lowering(const network::Network& network)
-      : network_(network), needed_(needed_nodes(network)), tensor_of_(network.nodes().size(), -1) {}
+  Lowering(const network::Network& network, const network::Quantization* quantization)
+      : network_(network),
+        quantization_(quantization),
+        needed_(needed_nodes(network)),
+        tensor_of_(network.nodes().size(), -1) {}
 
   LoweredNetwork lower() {
     for (const Node& node : network_.nodes()) {
@@ -61,16 +64,41 @@ class Lowering {
     return static_cast<int>(result_.tensors.size()) - 1;
   }
 
+  // Gives a tensor the element type and scale of the current node's output.
+  int as_output(int index) {
+    if (quantization_ == nullptr) return index;
+    tensor(index).element = Element::Int8;
+    tensor(index).scale = quantization_->outputs.at(node_->name);
+    return index;
+  }
+
   // A tensor of the current node's shape.
   int add_output_tensor() {
     const network::Shape& shape = node_->shape;
-    return shape.size() == 4 ? add_tensor(shape[2], shape[3], shape[1])
-                             : add_tensor(1, 1, network::element_count(shape));
+    return as_output(shape.size() == 4 ? add_tensor(shape[2], shape[3], shape[1])
+                                       : add_tensor(1, 1, network::element_count(shape)));
   }
 
   int add_like(int other) {
     const SymbolicTensor like = tensor(other);
-    return add_tensor(like.height, like.width, like.channels);
+    const int added = add_tensor(like.height, like.width, like.channels);
+    tensor(added).element = like.element;
+    tensor(added).scale = like.scale;
+    return added;
+  }
+
+  int add_lookup(int from, int to, ActivationKind kind) {
+    add_step(Kernel::Lookup, from, to).function = kind;
+    return to;
+  }
+
+  // `from` at the scale of the current node's output, for what only moves values.
+  int rescaled(int from) {
+    if (quantization_ == nullptr) return from;
+    if (tensor(from).scale == quantization_->outputs.at(node_->name)) return from;
+    const int to = as_output(add_like(from));
+    tensor(to).flattened_pixels = tensor(from).flattened_pixels;
+    return add_lookup(from, to, ActivationKind::Identity);
   }
 
   int add_alias(int base, int64_t offset, int64_t channels) {
@@ -113,7 +141,8 @@ class Lowering {
   }
 
   int activate(int from, ActivationKind kind) {
-    if (kind == ActivationKind::Identity) return from;
+    if (kind == ActivationKind::Identity) return rescaled(from);
+    if (quantization_ != nullptr) return add_lookup(from, as_output(add_like(from)), kind);
     const int to = add_like(from);
     switch (kind) {
       case ActivationKind::Relu:
@@ -192,36 +221,57 @@ class Lowering {
       const int64_t channels = tensor(part).channels;
       const int slot = add_alias(joined, offset, channels);
       --tensor(joined).uses;  // written through, not read
-      add_step(Kernel::Copy, part, slot).joins = true;
+      if (quantization_ != nullptr && tensor(part).scale != tensor(slot).scale) {
+        add_lookup(part, slot, ActivationKind::Identity);
+      } else {
+        add_step(Kernel::Copy, part, slot).joins = true;
+      }
       offset += channels;
     }
     return joined;
   }
 
   int lower_node(const network::ChannelSlice& op) {
-    return add_alias(input(0), op.begin, op.end - op.begin);
+    return add_alias(rescaled(input(0)), op.begin, op.end - op.begin);
   }
 
   int lower_node(const network::ChannelShuffle& op) {
-    if (op.groups == 1 || op.groups == tensor(input(0)).channels) return input(0);
+    const int from = rescaled(input(0));
+    if (op.groups == 1 || op.groups == tensor(from).channels) return from;
     const int to = add_output_tensor();
-    add_step(Kernel::Shuffle, input(0), to);
+    add_step(Kernel::Shuffle, from, to);
     return to;
   }
 
-  int lower_pool(Kernel kernel, int64_t window, int64_t stride) {
-    if (window == 1 && stride == 1) return input(0);
+  int lower_pool(Kernel kernel, int from, int64_t window, int64_t stride) {
+    if (window == 1 && stride == 1) return from;
     const int to = add_output_tensor();
-    add_step(window == 1 ? Kernel::Subsample : kernel, input(0), to);
+    add_step(window == 1 ? Kernel::Subsample : kernel, from, to);
+    return to;
+  }
+
+  // A mean that leaves padding out divides by another number at the border; no int8 kernel does.
+  int lower_padded_average() {
+    const int from = add_like(input(0));
+    tensor(from).element = Element::Float;
+    add_step(Kernel::Dequantize, input(0), from);
+    const int to = add_output_tensor();
+    const int mean = add_like(to);
+    tensor(mean).element = Element::Float;
+    add_step(Kernel::AveragePool, from, mean);
+    add_step(Kernel::Quantize, mean, to);
     return to;
   }
 
   int lower_node(const network::MaxPool& op) {
-    return lower_pool(Kernel::MaxPool, op.kernel, op.stride);
+    return lower_pool(Kernel::MaxPool, rescaled(input(0)), op.kernel, op.stride);
   }
 
   int lower_node(const network::AveragePool& op) {
-    return lower_pool(Kernel::AveragePool, op.kernel, op.stride);
+    if (quantization_ != nullptr && op.padding > 0) return lower_padded_average();
+    const bool alias = op.kernel == 1 && op.stride == 1;
+    return lower_pool(Kernel::AveragePool, alias ? rescaled(input(0)) : input(0), op.kernel,
+                      op.stride);
   }
 
   int lower_node(const network::GlobalAveragePool&) {
@@ -240,7 +290,7 @@ class Lowering {
   }
 
   int lower_node(const network::Flatten&) {
-    int from = input(0);
+    int from = rescaled(input(0));
     const int64_t pixels = tensor(from).pixels();
     if (pixels == 1) return from;
     if (!read_by_linear_only(node_->id)) {
@@ -263,13 +313,15 @@ class Lowering {
   }
 
   int lower_node(const network::Resize& op) {
-    if (tensor(input(0)).height == op.height && tensor(input(0)).width == op.width) return input(0);
+    const int from = rescaled(input(0));
+    if (tensor(from).height == op.height && tensor(from).width == op.width) return from;
     const int to = add_output_tensor();
-    add_step(Kernel::Resize, input(0), to);
+    add_step(Kernel::Resize, from, to);
     return to;
   }
 
   const network::Network& network_;
+  const network::Quantization* quantization_;  // null: all tensors are float
   std::vector<bool> needed_;
   std::vector<int> tensor_of_;
   const Node* node_ = nullptr;
@@ -278,8 +330,9 @@ class Lowering {
 
 }  // namespace
 
-LoweredNetwork lower_to_kernels(const network::Network& network) {
-  return Lowering(network).lower();
+LoweredNetwork lower_to_kernels(const network::Network& network,
+                                const network::Quantization* quantization) {
+  return Lowering(network, quantization).lower();
 }
 
 }  // namespace lathe::device

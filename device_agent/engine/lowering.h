@@ -14,9 +14,11 @@ struct SymbolicTensor {
   int64_t height = 1;
   int64_t width = 1;
   int64_t channels = 0;
-  int uses = 0;              ///< steps and aliases that read it, and one for the network's output
-  bool fixed = false;        ///< the network's input: never overwritten
-  bool needs_dense = false;  ///< a reader takes no stride
+  Element element = Element::Float;
+  network::TensorScale scale;  ///< of int8 elements
+  int uses = 0;                ///< steps and aliases that read it, and one for the network's output
+  bool fixed = false;          ///< the network's input: never overwritten
+  bool needs_dense = false;    ///< a reader takes no stride
   bool strided_writer = false;  ///< its producer can write with a stride
   int base = -1;  ///< alias: another name for channels of this tensor, from base_offset
   int64_t base_offset = 0;
@@ -37,6 +39,7 @@ struct SymbolicStep {
   int output = -1;
   float low = -std::numeric_limits<float>::infinity();
   float high = std::numeric_limits<float>::infinity();
+  network::ActivationKind function = network::ActivationKind::Identity;  ///< see PlanStep
   bool joins = false;  ///< a copy into a concatenation: dropped if the input can be placed there
 };
 
@@ -48,7 +51,8 @@ struct LoweredNetwork {
 };
 
 /// Expands every node that the output needs into kernel calls; slices, flattenings and
-/// concatenations become aliases.
-LoweredNetwork lower_to_kernels(const network::Network& network);
+/// concatenations become aliases. `quantization` is null or makes the tensors int8.
+LoweredNetwork lower_to_kernels(const network::Network& network,
+                                const network::Quantization* quantization);
 
 }  // namespace lathe::device

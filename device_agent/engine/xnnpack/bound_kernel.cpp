@@ -72,6 +72,7 @@ void BoundKernel::run() const {
     const xnn_status status = xnn_run_operator(op.get(), pool_);
     if (status != xnn_status_success) check(status, "run");
   }
+  for (const auto& step : steps_) step(pool_);
 }
 
 }  // namespace lathe::device::xnn

@@ -2,22 +2,30 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "network/quantization.h"
 
 struct pthreadpool;
 struct xnn_operator;
 
 namespace lathe::device::xnn {
 
-/// An image in memory, channels last: `stride` floats from pixel to pixel.
+/// An image in memory, channels last: `stride` elements from pixel to pixel. Elements are floats
+/// or, in int8 kernels, int8 at `scale`.
 struct Image {
-  float* data = nullptr;
+  void* data = nullptr;
   size_t height = 1;
   size_t width = 1;
   size_t channels = 0;
   size_t stride = 0;
+  network::TensorScale scale;
+  float* floats() const { return static_cast<float*>(data); }
+  int8_t* integers() const { return static_cast<int8_t*>(data); }
   size_t pixels() const { return height * width; }
 };
 
@@ -47,6 +55,8 @@ class BoundKernel {
 
   pthreadpool* pool() const { return pool_; }
   void add(xnn_operator* op) { operators_.emplace_back(op); }
+  /// Runs `step` after the operators: work that XNNPACK has no operator for.
+  void add(std::function<void(pthreadpool*)> step) { steps_.push_back(std::move(step)); }
   /// Returns `bytes` of 128-byte aligned scratch memory that lives as long as this object.
   void* scratch(size_t bytes);
 
@@ -56,6 +66,7 @@ class BoundKernel {
   };
   pthreadpool* pool_;
   std::vector<std::unique_ptr<xnn_operator, OperatorDeleter>> operators_;
+  std::vector<std::function<void(pthreadpool*)>> steps_;
   std::vector<std::unique_ptr<std::byte[], AlignedDelete>> scratch_;
 };
 

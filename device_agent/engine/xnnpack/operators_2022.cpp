@@ -19,8 +19,8 @@ void convolution(BoundKernel& kernel, const Window& window, uint32_t groups, con
             clamp.high, 0, &op),
         "convolution");
   kernel.add(op);
-  check(xnn_setup_convolution2d_nhwc_f32(op, 1, input.height, input.width, input.data, output.data,
-                                         kernel.pool()),
+  check(xnn_setup_convolution2d_nhwc_f32(op, 1, input.height, input.width, input.floats(),
+                                         output.floats(), kernel.pool()),
         "convolution set-up");
 }
 
@@ -32,7 +32,7 @@ void fully_connected(BoundKernel& kernel, const float* weight, const float* bias
                                         output.stride, weight, bias, clamp.low, clamp.high, 0, &op),
       "fully connected");
   kernel.add(op);
-  check(xnn_setup_fully_connected_nc_f32(op, 1, input.data, output.data, kernel.pool()),
+  check(xnn_setup_fully_connected_nc_f32(op, 1, input.floats(), output.floats(), kernel.pool()),
         "fully connected set-up");
 }
 
@@ -42,7 +42,7 @@ void clamp(BoundKernel& kernel, Clamp clamp, const Image& input, const Image& ou
                                 0, &op),
         "clamp");
   kernel.add(op);
-  check(xnn_setup_clamp_nc_f32(op, input.pixels(), input.data, output.data, kernel.pool()),
+  check(xnn_setup_clamp_nc_f32(op, input.pixels(), input.floats(), output.floats(), kernel.pool()),
         "clamp set-up");
 }
 
@@ -51,7 +51,8 @@ void hard_swish(BoundKernel& kernel, const Image& input, const Image& output) {
   check(xnn_create_hardswish_nc_f32(input.channels, input.stride, output.stride, 0, &op),
         "hard swish");
   kernel.add(op);
-  check(xnn_setup_hardswish_nc_f32(op, input.pixels(), input.data, output.data, kernel.pool()),
+  check(xnn_setup_hardswish_nc_f32(op, input.pixels(), input.floats(), output.floats(),
+                                   kernel.pool()),
         "hard swish set-up");
 }
 
@@ -59,15 +60,16 @@ void sigmoid(BoundKernel& kernel, const Image& input, const Image& output) {
   xnn_operator_t op = nullptr;
   check(xnn_create_sigmoid_nc_f32(input.channels, input.stride, output.stride, 0, &op), "sigmoid");
   kernel.add(op);
-  check(xnn_setup_sigmoid_nc_f32(op, input.pixels(), input.data, output.data, kernel.pool()),
-        "sigmoid set-up");
+  check(
+      xnn_setup_sigmoid_nc_f32(op, input.pixels(), input.floats(), output.floats(), kernel.pool()),
+      "sigmoid set-up");
 }
 
 void copy(BoundKernel& kernel, const Image& input, const Image& output) {
   xnn_operator_t op = nullptr;
   check(xnn_create_copy_nc_x32(input.channels, input.stride, output.stride, 0, &op), "copy");
   kernel.add(op);
-  check(xnn_setup_copy_nc_x32(op, input.pixels(), input.data, output.data, kernel.pool()),
+  check(xnn_setup_copy_nc_x32(op, input.pixels(), input.floats(), output.floats(), kernel.pool()),
         "copy set-up");
 }
 
@@ -77,9 +79,9 @@ void channel_shuffle(BoundKernel& kernel, size_t groups, const Image& input, con
                                           output.stride, 0, &op),
         "channel shuffle");
   kernel.add(op);
-  check(
-      xnn_setup_channel_shuffle_nc_x32(op, input.pixels(), input.data, output.data, kernel.pool()),
-      "channel shuffle set-up");
+  check(xnn_setup_channel_shuffle_nc_x32(op, input.pixels(), input.floats(), output.floats(),
+                                         kernel.pool()),
+        "channel shuffle set-up");
 }
 
 void max_pool(BoundKernel& kernel, const Window& window, const Image& input, const Image& output) {
@@ -91,8 +93,8 @@ void max_pool(BoundKernel& kernel, const Window& window, const Image& input, con
                                           input.stride, output.stride, none.low, none.high, 0, &op),
         "max pooling");
   kernel.add(op);
-  check(xnn_setup_max_pooling2d_nhwc_f32(op, 1, input.height, input.width, input.data, output.data,
-                                         kernel.pool()),
+  check(xnn_setup_max_pooling2d_nhwc_f32(op, 1, input.height, input.width, input.floats(),
+                                         output.floats(), kernel.pool()),
         "max pooling set-up");
 }
 
@@ -106,8 +108,8 @@ void average_pool(BoundKernel& kernel, const Window& window, const Image& input,
             output.stride, none.low, none.high, 0, &op),
         "average pooling");
   kernel.add(op);
-  check(xnn_setup_average_pooling2d_nhwc_f32(op, 1, input.height, input.width, input.data,
-                                             output.data, kernel.pool()),
+  check(xnn_setup_average_pooling2d_nhwc_f32(op, 1, input.height, input.width, input.floats(),
+                                             output.floats(), kernel.pool()),
         "average pooling set-up");
 }
 
@@ -118,8 +120,8 @@ void global_average_pool(BoundKernel& kernel, const Image& input, const Image& o
                                                   none.low, none.high, 0, &op),
         "global average pooling");
   kernel.add(op);
-  check(xnn_setup_global_average_pooling_nwc_f32(op, 1, input.pixels(), input.data, output.data,
-                                                 kernel.pool()),
+  check(xnn_setup_global_average_pooling_nwc_f32(op, 1, input.pixels(), input.floats(),
+                                                 output.floats(), kernel.pool()),
         "global average pooling set-up");
 }
 
@@ -129,7 +131,8 @@ void resize_bilinear(BoundKernel& kernel, const Image& input, const Image& outpu
         "resize");
   kernel.add(op);
   check(xnn_setup_resize_bilinear2d_nhwc_f32(op, 1, input.height, input.width, output.height,
-                                             output.width, input.data, output.data, kernel.pool()),
+                                             output.width, input.floats(), output.floats(),
+                                             kernel.pool()),
         "resize set-up");
 }
 
@@ -138,8 +141,8 @@ void add(BoundKernel& kernel, Clamp clamp, const Image& a, const Image& b, const
   check(xnn_create_add_nd_f32(clamp.low, clamp.high, 0, &op), "add");
   kernel.add(op);
   const size_t elements = a.pixels() * a.channels;
-  check(xnn_setup_add_nd_f32(op, 1, &elements, 1, &elements, a.data, b.data, output.data,
-                             kernel.pool()),
+  check(xnn_setup_add_nd_f32(op, 1, &elements, 1, &elements, a.floats(), b.floats(),
+                             output.floats(), kernel.pool()),
         "add set-up");
 }
 
@@ -152,7 +155,7 @@ void multiply(BoundKernel& kernel, const Image& a, const Image& b, const Image& 
   const std::array<size_t, 2> first{a.pixels(), a.channels};
   const std::array<size_t, 2> second{b.pixels(), b.channels};
   check(xnn_setup_multiply_nd_f32(op, first.size(), first.data(), second.size(), second.data(),
-                                  a.data, b.data, output.data, kernel.pool()),
+                                  a.floats(), b.floats(), output.floats(), kernel.pool()),
         "multiply set-up");
 }
 

@@ -22,7 +22,7 @@ void unary(BoundKernel& kernel, xnn_unary_operator type, const xnn_unary_params*
   check(xnn_reshape_unary_elementwise_nc(op, input.pixels(), input.channels, input.stride,
                                          output.stride, kernel.pool()),
         "element-wise reshape");
-  check(xnn_setup_unary_elementwise_nc(op, input.data, output.data), "element-wise set-up");
+  check(xnn_setup_unary_elementwise_nc(op, input.floats(), output.floats()), "element-wise set-up");
 }
 
 void binary(BoundKernel& kernel, xnn_binary_operator type, const Image& a, const Image& b,
@@ -37,7 +37,8 @@ void binary(BoundKernel& kernel, xnn_binary_operator type, const Image& a, const
   check(xnn_reshape_binary_elementwise_nd(op, first.size(), first.data(), second.size(),
                                           second.data(), kernel.pool()),
         "binary reshape");
-  check(xnn_setup_binary_elementwise_nd(op, a.data, b.data, output.data), "binary set-up");
+  check(xnn_setup_binary_elementwise_nd(op, a.floats(), b.floats(), output.floats()),
+        "binary set-up");
 }
 
 }  // namespace
@@ -61,8 +62,9 @@ void convolution(BoundKernel& kernel, const Window& window, uint32_t groups, con
   check(xnn_reshape_convolution2d_nhwc_f32(op, 1, input.height, input.width, &bytes, &alignment,
                                            &height, &width, kernel.pool()),
         "convolution reshape");
-  check(xnn_setup_convolution2d_nhwc_f32(op, kernel.scratch(bytes), input.data, output.data),
-        "convolution set-up");
+  check(
+      xnn_setup_convolution2d_nhwc_f32(op, kernel.scratch(bytes), input.floats(), output.floats()),
+      "convolution set-up");
 }
 
 void fully_connected(BoundKernel& kernel, const float* weight, const float* bias, Clamp clamp,
@@ -74,7 +76,8 @@ void fully_connected(BoundKernel& kernel, const float* weight, const float* bias
         "fully connected");
   kernel.add(op);
   check(xnn_reshape_fully_connected_nc_f32(op, 1, kernel.pool()), "fully connected reshape");
-  check(xnn_setup_fully_connected_nc_f32(op, input.data, output.data), "fully connected set-up");
+  check(xnn_setup_fully_connected_nc_f32(op, input.floats(), output.floats()),
+        "fully connected set-up");
 }
 
 void clamp(BoundKernel& kernel, Clamp clamp, const Image& input, const Image& output) {
@@ -99,7 +102,7 @@ void copy(BoundKernel& kernel, const Image& input, const Image& output) {
   check(xnn_reshape_copy_nc_x32(op, input.pixels(), input.channels, input.stride, output.stride,
                                 kernel.pool()),
         "copy reshape");
-  check(xnn_setup_copy_nc_x32(op, input.data, output.data), "copy set-up");
+  check(xnn_setup_copy_nc_x32(op, input.floats(), output.floats()), "copy set-up");
 }
 
 void channel_shuffle(BoundKernel& kernel, size_t groups, const Image& input, const Image& output) {
@@ -110,7 +113,8 @@ void channel_shuffle(BoundKernel& kernel, size_t groups, const Image& input, con
   kernel.add(op);
   check(xnn_reshape_channel_shuffle_nc_x32(op, input.pixels(), kernel.pool()),
         "channel shuffle reshape");
-  check(xnn_setup_channel_shuffle_nc_x32(op, input.data, output.data), "channel shuffle set-up");
+  check(xnn_setup_channel_shuffle_nc_x32(op, input.floats(), output.floats()),
+        "channel shuffle set-up");
 }
 
 void max_pool(BoundKernel& kernel, const Window& window, const Image& input, const Image& output) {
@@ -126,7 +130,8 @@ void max_pool(BoundKernel& kernel, const Window& window, const Image& input, con
                                            input.stride, output.stride, &height, &width,
                                            kernel.pool()),
         "max pooling reshape");
-  check(xnn_setup_max_pooling2d_nhwc_f32(op, input.data, output.data), "max pooling set-up");
+  check(xnn_setup_max_pooling2d_nhwc_f32(op, input.floats(), output.floats()),
+        "max pooling set-up");
 }
 
 void average_pool(BoundKernel& kernel, const Window& window, const Image& input,
@@ -145,15 +150,16 @@ void average_pool(BoundKernel& kernel, const Window& window, const Image& input,
                                                input.stride, output.stride, &bytes, &alignment,
                                                &height, &width, kernel.pool()),
         "average pooling reshape");
-  check(xnn_setup_average_pooling2d_nhwc_f32(op, kernel.scratch(bytes), input.data, output.data),
+  check(xnn_setup_average_pooling2d_nhwc_f32(op, kernel.scratch(bytes), input.floats(),
+                                             output.floats()),
         "average pooling set-up");
 }
 
 void global_average_pool(BoundKernel& kernel, const Image& input, const Image& output) {
   Image dense = input;
   if (input.stride != input.channels) {  // reductions take no stride
-    dense.data = static_cast<float*>(
-        kernel.scratch((input.pixels() * input.channels) * sizeof(float) + XNN_EXTRA_BYTES));
+    dense.data =
+        kernel.scratch((input.pixels() * input.channels) * sizeof(float) + XNN_EXTRA_BYTES);
     dense.stride = input.channels;
     copy(kernel, input, dense);
   }
@@ -168,7 +174,7 @@ void global_average_pool(BoundKernel& kernel, const Image& input, const Image& o
   check(xnn_reshape_reduce_nd(op, axes.size(), axes.data(), shape.size(), shape.data(), &bytes,
                               &alignment, kernel.pool()),
         "global average pooling reshape");
-  check(xnn_setup_reduce_nd(op, kernel.scratch(bytes), dense.data, output.data),
+  check(xnn_setup_reduce_nd(op, kernel.scratch(bytes), dense.floats(), output.floats()),
         "global average pooling set-up");
 }
 
@@ -182,7 +188,8 @@ void resize_bilinear(BoundKernel& kernel, const Image& input, const Image& outpu
                                                input.stride, output.stride, &bytes, &alignment,
                                                kernel.pool()),
         "resize reshape");
-  check(xnn_setup_resize_bilinear2d_nhwc_f32(op, kernel.scratch(bytes), input.data, output.data),
+  check(xnn_setup_resize_bilinear2d_nhwc_f32(op, kernel.scratch(bytes), input.floats(),
+                                             output.floats()),
         "resize set-up");
 }
 

@@ -1,13 +1,54 @@
 #include "device_agent/engine/xnnpack/packing.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 #include <variant>
 
+#include "network/quantize.h"
+
 namespace lathe::device::xnn {
 
-WeightPacker::WeightPacker(const network::Network& network, network::Weights weights)
-    : weights_(std::move(weights)) {
+namespace {
+
+/// [out, in, taps] becomes [out, taps, in].
+template <typename T>
+std::vector<T> channels_last(const std::vector<T>& from, const network::Shape& shape) {
+  const auto outputs = static_cast<size_t>(shape[0]);
+  const auto inputs = static_cast<size_t>(shape[1]);
+  const auto taps = static_cast<size_t>(shape[2] * shape[3]);
+  std::vector<T> to(from.size());
+  for (size_t o = 0; o < outputs; ++o) {
+    for (size_t i = 0; i < inputs; ++i) {
+      for (size_t t = 0; t < taps; ++t) {
+        to[(o * taps + t) * inputs + i] = from[(o * inputs + i) * taps + t];
+      }
+    }
+  }
+  return to;
+}
+
+/// Turns the columns of every row from [channel, pixel] into [pixel, channel].
+template <typename T>
+void permute_columns(std::vector<T>& weight, const network::Shape& shape, size_t pixels) {
+  const auto outputs = static_cast<size_t>(shape[0]);
+  const auto inputs = static_cast<size_t>(shape[1]);
+  const size_t channels = inputs / pixels;
+  std::vector<T> row(inputs);
+  for (size_t o = 0; o < outputs; ++o) {
+    T* weights = weight.data() + o * inputs;
+    for (size_t c = 0; c < channels; ++c) {
+      for (size_t p = 0; p < pixels; ++p) row[p * channels + c] = weights[c * pixels + p];
+    }
+    std::copy(row.begin(), row.end(), weights);
+  }
+}
+
+}  // namespace
+
+WeightPacker::WeightPacker(const network::Network& network, network::Weights weights,
+                           const network::Quantization* quantization)
+    : weights_(std::move(weights)), quantization_(quantization) {
   network::check_weights(network, weights_);
   for (const network::Node& node : network.nodes()) {
     for (const network::Parameter& parameter : node.parameters) ++uses_[parameter.name];
@@ -28,19 +69,9 @@ std::vector<float> WeightPacker::take(const network::Parameter& parameter) {
 
 PackedWeights WeightPacker::convolution(const network::Node& node) {
   const network::Parameter& parameter = node.parameters.at(0);
-  const std::vector<float> from = take(parameter);
   PackedWeights packed;
+  packed.weight = channels_last(take(parameter), parameter.shape);
   if (node.parameters.size() > 1) packed.bias = take(node.parameters[1]);
-  const auto outputs = static_cast<size_t>(parameter.shape[0]);
-  const auto inputs = static_cast<size_t>(parameter.shape[1]);
-  const auto taps = static_cast<size_t>(parameter.shape[2] * parameter.shape[3]);
-  packed.weight.resize(from.size());
-  for (size_t o = 0; o < outputs; ++o) {
-    for (size_t i = 0; i < inputs; ++i) {
-      for (size_t t = 0; t < taps; ++t)
-        packed.weight[(o * taps + t) * inputs + i] = from[(o * inputs + i) * taps + t];
-    }
-  }
   return packed;
 }
 
@@ -49,18 +80,7 @@ PackedWeights WeightPacker::linear(const network::Node& node, int64_t flattened_
   packed.weight = take(node.parameters.at(0));
   if (node.parameters.size() > 1) packed.bias = take(node.parameters[1]);
   if (flattened_pixels == 1) return packed;
-  const auto outputs = static_cast<size_t>(node.parameters[0].shape[0]);
-  const auto inputs = static_cast<size_t>(node.parameters[0].shape[1]);
-  const auto pixels = static_cast<size_t>(flattened_pixels);
-  const size_t channels = inputs / pixels;
-  std::vector<float> row(inputs);
-  for (size_t o = 0; o < outputs; ++o) {
-    float* weights = packed.weight.data() + o * inputs;
-    for (size_t c = 0; c < channels; ++c) {
-      for (size_t p = 0; p < pixels; ++p) row[p * channels + c] = weights[c * pixels + p];
-    }
-    std::copy(row.begin(), row.end(), weights);
-  }
+  permute_columns(packed.weight, node.parameters[0].shape, static_cast<size_t>(flattened_pixels));
   return packed;
 }
 
@@ -83,6 +103,46 @@ PackedWeights WeightPacker::affine(const network::Node& node, size_t channels) {
     packed.bias.push_back(
         static_cast<float>(static_cast<double>(beta[c]) - scale * static_cast<double>(mean[c])));
   }
+  return packed;
+}
+
+PackedIntegers WeightPacker::take_integers(const network::Node& node, float input_scale) {
+  const network::Parameter& weight = node.parameters.at(0);
+  PackedIntegers packed;
+  packed.scales = quantization_->weights.at(weight.name);
+  packed.weight = network::quantized_weight({weight.shape, take(weight)}, packed.scales);
+  if (node.parameters.size() > 1) {
+    const network::Parameter& bias = node.parameters[1];
+    packed.bias = network::quantized_bias({bias.shape, take(bias)}, input_scale, packed.scales);
+  }
+  return packed;
+}
+
+PackedIntegers WeightPacker::int8_convolution(const network::Node& node, float input_scale) {
+  PackedIntegers packed = take_integers(node, input_scale);
+  packed.weight = channels_last(packed.weight, node.parameters[0].shape);
+  return packed;
+}
+
+PackedIntegers WeightPacker::int8_linear(const network::Node& node, int64_t flattened_pixels,
+                                         float input_scale) {
+  PackedIntegers packed = take_integers(node, input_scale);
+  if (flattened_pixels > 1) {
+    permute_columns(packed.weight, node.parameters[0].shape, static_cast<size_t>(flattened_pixels));
+  }
+  return packed;
+}
+
+PackedIntegers WeightPacker::int8_affine(const network::Node& node, size_t channels,
+                                         float input_scale) {
+  PackedWeights floats = affine(node, channels);
+  const auto size = static_cast<int64_t>(channels);
+  const network::Tensor weight{{size, 1, 1, 1}, std::move(floats.weight)};
+  const network::Tensor bias{{size}, std::move(floats.bias)};
+  PackedIntegers packed;
+  packed.scales = network::weight_scales(weight, &bias, input_scale);
+  packed.weight = network::quantized_weight(weight, packed.scales);
+  packed.bias = network::quantized_bias(bias, input_scale, packed.scales);
   return packed;
 }
 

@@ -17,12 +17,22 @@ struct PackedWeights {
   const float* bias_or_null() const { return bias.empty() ? nullptr : bias.data(); }
 };
 
+/// The same in int8: one scale an output channel, biases at the input's scale times the channel's.
+struct PackedIntegers {
+  std::vector<int8_t> weight;
+  std::vector<int32_t> bias;  ///< empty: none
+  std::vector<float> scales;
+  const int32_t* bias_or_null() const { return bias.empty() ? nullptr : bias.data(); }
+};
+
 /// Reorders the weights of one node after the other and frees each tensor after its last use, so
-/// that a model is held about once and not twice. Refers to the network. Not thread-safe.
+/// that a model is held about once and not twice. Refers to the network, and to `quantization` if
+/// it is not null. Not thread-safe.
 class WeightPacker {
  public:
   /// \throws InvariantError naming a parameter that is missing or has another shape.
-  WeightPacker(const network::Network& network, network::Weights weights);
+  WeightPacker(const network::Network& network, network::Weights weights,
+               const network::Quantization* quantization = nullptr);
 
   /// Conv2d: [out, in / groups, k, k] becomes [out, k, k, in / groups].
   PackedWeights convolution(const network::Node& node);
@@ -31,10 +41,18 @@ class WeightPacker {
   /// BatchNorm as scale and shift; a hard sigmoid as x / 6 + 1 / 2.
   PackedWeights affine(const network::Node& node, size_t channels);
 
+  /// The same in int8, for inputs at `input_scale`. \pre there is a quantization.
+  PackedIntegers int8_convolution(const network::Node& node, float input_scale);
+  PackedIntegers int8_linear(const network::Node& node, int64_t flattened_pixels,
+                             float input_scale);
+  PackedIntegers int8_affine(const network::Node& node, size_t channels, float input_scale);
+
  private:
   std::vector<float> take(const network::Parameter& parameter);
+  PackedIntegers take_integers(const network::Node& node, float input_scale);
 
   network::Weights weights_;
+  const network::Quantization* quantization_;
   std::map<std::string, int> uses_;
 };
 

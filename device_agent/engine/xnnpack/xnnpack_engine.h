@@ -6,9 +6,10 @@
 
 namespace lathe::device {
 
-/// Returns the engine on XNNPACK's operators: every operator of the IR, fp32, channels last. One
-/// thread runs without a thread pool. \throws EngineError Unsupported if XNNPACK does not run on
-/// this machine.
+/// Returns the engine on XNNPACK's operators: every operator of the IR, in fp32 and int8, channels
+/// last. A model without quantisation runs in int8 only if its weights stand for any: then for its
+/// time alone. One thread runs without a thread pool. \throws EngineError Unsupported if XNNPACK
+/// does not run on this machine.
 std::unique_ptr<Engine> make_xnnpack_engine();
 
 }  // namespace lathe::device

@@ -9,6 +9,7 @@
 #include <variant>
 
 #include "device_agent/engine/execution_plan.h"
+#include "device_agent/engine/xnnpack/int8_binding.h"
 #include "device_agent/engine/xnnpack/packing.h"
 #include "network/cost.h"
 
@@ -28,8 +29,11 @@ double monotonic_s() {
 
 class XnnpackRunnable : public Runnable {
  public:
-  XnnpackRunnable(network::Model model, std::shared_ptr<pthreadpool> pool)
-      : plan_(make_execution_plan(model.network)), pool_(std::move(pool)) {
+  XnnpackRunnable(network::Model model, Scales scales, std::shared_ptr<pthreadpool> pool)
+      : plan_(make_execution_plan(model.network,
+                                  model.quantization ? &*model.quantization : nullptr)),
+        scales_(scales),
+        pool_(std::move(pool)) {
     // A multiple of the alignment, as aligned_alloc asks for.
     arena_.reset(
         static_cast<std::byte*>(std::aligned_alloc(64, static_cast<size_t>(plan_.arena_bytes))));
@@ -67,9 +71,16 @@ class XnnpackRunnable : public Runnable {
           "XnnpackRunnable::write_input: values = " + std::to_string(image.size()) + ", expected " +
           std::to_string(pixels * channels));
     }
-    float* to = data(view);
+    require_meaning();
+    const bool floats = view.element == Element::Float;
+    const xnn::Image to = this->image(view);
     for (size_t p = 0; p < pixels; ++p) {
-      for (size_t c = 0; c < channels; ++c) to[p * channels + c] = image[c * pixels + p];
+      for (size_t c = 0; c < channels; ++c) {
+        const float value = image[c * pixels + p];
+        const size_t at = p * channels + c;
+        floats ? void(to.floats()[at] = value)
+               : void(to.integers()[at] = view.scale.quantize(value));
+      }
     }
   }
 
@@ -77,27 +88,42 @@ class XnnpackRunnable : public Runnable {
     const TensorView& view = plan_.output;
     const auto pixels = static_cast<size_t>(view.pixels());
     const auto channels = static_cast<size_t>(view.channels);
-    const auto stride = static_cast<size_t>(view.stride);
-    const float* from = data(view);
-    std::vector<float> image(pixels * channels);
+    require_meaning();
+    const bool floats = view.element == Element::Float;
+    const xnn::Image from = image(view);
+    std::vector<float> values(pixels * channels);
     for (size_t c = 0; c < channels; ++c) {
-      for (size_t p = 0; p < pixels; ++p) image[c * pixels + p] = from[p * stride + c];
+      for (size_t p = 0; p < pixels; ++p) {
+        const size_t at = p * from.stride + c;
+        values[c * pixels + p] =
+            floats ? from.floats()[at] : view.scale.dequantize(from.integers()[at]);
+      }
     }
-    return image;
+    return values;
   }
 
   const std::vector<OperatorInfo>& operators() const override { return operators_; }
   int64_t activation_bytes() const override { return plan_.arena_bytes; }
 
  private:
-  float* data(const TensorView& view) const {
-    const PlanBuffer& buffer = plan_.buffers[static_cast<size_t>(view.buffer)];
-    return reinterpret_cast<float*>(arena_.get() + buffer.arena_offset) + view.offset;
+  void require_meaning() const {
+    if (scales_ == Scales::OfTheModel) return;
+    throw EngineError(FailureKind::Unsupported,
+                      "xnnpack: the model has no weights and no scales, so that its int8 outputs "
+                      "mean nothing; expected a quantised model (QDQ) to run on images");
   }
 
   xnn::Image image(const TensorView& view) const {
-    return {data(view), static_cast<size_t>(view.height), static_cast<size_t>(view.width),
-            static_cast<size_t>(view.channels), static_cast<size_t>(view.stride)};
+    if (view.buffer < 0) return {};  // a step without a second input
+    const PlanBuffer& buffer = plan_.buffers[static_cast<size_t>(view.buffer)];
+    std::byte* const data =
+        arena_.get() + buffer.arena_offset + view.offset * element_bytes(view.element);
+    return {data,
+            static_cast<size_t>(view.height),
+            static_cast<size_t>(view.width),
+            static_cast<size_t>(view.channels),
+            static_cast<size_t>(view.stride),
+            view.scale};
   }
 
   void run_step(size_t i) {
@@ -109,10 +135,17 @@ class XnnpackRunnable : public Runnable {
   }
 
   void to_channels_first(const PlanStep& step) {
-    const float* from = data(step.input);
-    float* to = data(step.output);
-    const int64_t pixels = step.input.pixels();
-    const int64_t channels = step.input.channels;
+    const xnn::Image from = image(step.input);
+    const xnn::Image to = image(step.output);
+    if (step.input.element == Element::Float) {
+      transpose(from.floats(), to.floats(), step.input.pixels(), step.input.channels);
+    } else {
+      transpose(from.integers(), to.integers(), step.input.pixels(), step.input.channels);
+    }
+  }
+
+  template <typename T>
+  static void transpose(const T* from, T* to, int64_t pixels, int64_t channels) {
     for (int64_t c = 0; c < channels; ++c) {
       for (int64_t p = 0; p < pixels; ++p) to[c * pixels + p] = from[p * channels + c];
     }
@@ -132,7 +165,8 @@ class XnnpackRunnable : public Runnable {
   }
 
   void bind_kernels(network::Model model) {
-    xnn::WeightPacker packer(model.network, std::move(model.weights));
+    xnn::WeightPacker packer(model.network, std::move(model.weights),
+                             model.quantization ? &*model.quantization : nullptr);
     for (const PlanStep& step : plan_.steps) {
       kernels_.emplace_back(pool_.get());
       const network::Node& node = model.network.node(step.node);
@@ -150,6 +184,10 @@ class XnnpackRunnable : public Runnable {
     const xnn::Image in = image(step.input);
     const xnn::Image out = image(step.output);
     const xnn::Clamp limits{step.low, step.high};
+    if (step.kernel == Kernel::ToChannelsFirst) return;
+    if (step.input.element == Element::Int8 || step.output.element == Element::Int8) {
+      return xnn::bind_int8(step, node, {in, image(step.second), out}, packer, kernel);
+    }
     switch (step.kernel) {
       case Kernel::Convolution: {
         const auto& op = std::get<network::Conv2d>(node.op);
@@ -202,11 +240,15 @@ class XnnpackRunnable : public Runnable {
       case Kernel::Resize:
         return xnn::resize_bilinear(kernel, in, out);
       case Kernel::ToChannelsFirst:
-        return;
+      case Kernel::Lookup:
+      case Kernel::Dequantize:
+      case Kernel::Quantize:
+        return;  // dealt with above
     }
   }
 
   ExecutionPlan plan_;
+  Scales scales_;
   std::shared_ptr<pthreadpool> pool_;
   std::unique_ptr<std::byte, FreeDelete> arena_;
   std::vector<xnn::BoundKernel> kernels_;
@@ -215,9 +257,9 @@ class XnnpackRunnable : public Runnable {
 
 }  // namespace
 
-std::unique_ptr<Runnable> make_xnnpack_runnable(network::Model model,
+std::unique_ptr<Runnable> make_xnnpack_runnable(network::Model model, Scales scales,
                                                 std::shared_ptr<pthreadpool> pool) {
-  return std::make_unique<XnnpackRunnable>(std::move(model), std::move(pool));
+  return std::make_unique<XnnpackRunnable>(std::move(model), scales, std::move(pool));
 }
 
 }  // namespace lathe::device

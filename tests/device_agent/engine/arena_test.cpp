@@ -10,7 +10,7 @@ namespace {
 
 PlanBuffer buffer(int64_t floats, int first, int last) {
   PlanBuffer made;
-  made.floats = floats;
+  made.bytes = 4 * floats;
   made.first_step = first;
   made.last_step = last;
   return made;
@@ -38,13 +38,13 @@ TEST_CASE("place_buffers never overlaps two buffers that are alive together") {
     }
     const int64_t arena = place_buffers(buffers);
     for (size_t i = 0; i < buffers.size(); ++i) {
-      const int64_t end = buffers[i].arena_offset + buffers[i].floats * 4 + 128;
+      const int64_t end = buffers[i].arena_offset + buffers[i].bytes + 128;
       REQUIRE(buffers[i].arena_offset % 64 == 0);
       REQUIRE(end <= arena);
       for (size_t j = 0; j < i; ++j) {
         const bool together = buffers[i].first_step <= buffers[j].last_step &&
                               buffers[j].first_step <= buffers[i].last_step;
-        const int64_t other_end = buffers[j].arena_offset + buffers[j].floats * 4 + 128;
+        const int64_t other_end = buffers[j].arena_offset + buffers[j].bytes + 128;
         if (together)
           REQUIRE((buffers[i].arena_offset >= other_end || buffers[j].arena_offset >= end));
       }

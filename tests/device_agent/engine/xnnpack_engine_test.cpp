@@ -166,7 +166,11 @@ TEST_CASE("XNNPACK refuses what it cannot run by name") {
   CHECK_THROWS_WITH_AS(engine->prepare(model, {1000, latency::Precision::Fp32}),
                        doctest::Contains("xnnpack: threads = 1000, expected 1 to "), EngineError);
   CHECK_THROWS_WITH_AS(engine->prepare(model, {1, latency::Precision::Int8}),
-                       "xnnpack: precision = int8, expected one of: fp32", EngineError);
+                       "xnnpack: precision = int8, but the model is not quantised, expected a "
+                       "quantised model (QDQ), or one without weights",
+                       EngineError);
+  CHECK_THROWS_WITH_AS(engine->prepare(model, {1, latency::Precision::Fp16}),
+                       "xnnpack: precision = fp16, expected one of: fp32, int8", EngineError);
   Model incomplete = model;
   incomplete.weights.erase("op.bias");
   CHECK_THROWS_AS(engine->prepare(incomplete, {}), InvariantError);
