@@ -44,6 +44,7 @@ struct OnnxLimits {
 /// reads another file: external data other than `lathe:random` is refused. \throws DataError naming
 /// the node and operator, or the byte limit, for anything malformed, too large or unsupported.
 /// Never crashes on hostile input.
-Model import_onnx(const std::string& bytes, const OnnxLimits& limits = {});
+/// `bytes` are freed before weights are read: move them in where memory is scarce.
+Model import_onnx(std::string bytes, const OnnxLimits& limits = {});
 
 }  // namespace lathe::network

@@ -251,7 +251,7 @@ void OnnxImporter::fill_random_weights() {
   }
 }
 
-Model import_onnx(const std::string& bytes, const OnnxLimits& limits) {
+Model import_onnx(std::string bytes, const OnnxLimits& limits) {
   if (bytes.size() > limits.max_bytes || bytes.size() > INT_MAX) {
     throw DataError("onnx: " + std::to_string(bytes.size()) + " bytes, expected at most " +
                     std::to_string(std::min<size_t>(limits.max_bytes, INT_MAX)));
@@ -261,6 +261,7 @@ Model import_onnx(const std::string& bytes, const OnnxLimits& limits) {
   if (!model.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     throw DataError("onnx: " + std::to_string(bytes.size()) + " bytes that are not an ONNX model");
   }
+  std::string().swap(bytes);
   check_header(model);
   return OnnxImporter(model.graph(), limits).run();
 }

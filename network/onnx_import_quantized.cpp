@@ -73,7 +73,9 @@ TensorScale OnnxImporter::tensor_scale(const Node& node) const {
   if (!is_signed && zero->data_type() != onnx::TensorProto::UINT8) {
     fail(node, "zero point of type " + type_name(zero->data_type()) + ", expected INT8 or UINT8");
   }
-  const std::vector<int32_t> values = onnx_reader::read_quantized(*zero, kMaxChannels);
+  std::vector<int32_t> values;
+  onnx_reader::read_quantized(*zero, kMaxChannels,
+                              [&values](int32_t value) { values.push_back(value); });
   if (values.size() != 1) {
     fail(node, std::to_string(values.size()) + " zero points, expected one");
   }
@@ -141,10 +143,10 @@ void OnnxImporter::read_dequantized_constant(const Node& node, int64_t axis) {
                    " of " + to_string(shape));
   }
   if (const onnx::TensorProto* zero = constant_input(node, 2)) {
-    for (const int32_t value : onnx_reader::read_quantized(*zero, kMaxChannels)) {
-      if (value == 0) continue;
+    onnx_reader::read_quantized(*zero, kMaxChannels, [&node](int32_t value) {
+      if (value == 0) return;
       fail(node, "zero point = " + std::to_string(value) + ", expected 0 for a weight or bias");
-    }
+    });
   }
   // Stands for the floats: it has their name and shape, and no values.
   owned_.push_back(std::make_unique<onnx::TensorProto>());
@@ -163,25 +165,23 @@ const OnnxImporter::Dequantized* OnnxImporter::dequantized(
 }
 
 Tensor OnnxImporter::dequantized_values(const Node& node, const Dequantized& constant) const {
-  const std::vector<int32_t> integers =
-      onnx_reader::read_quantized(*constant.integers, limits_.max_parameters);
   Tensor result{onnx_reader::tensor_shape(*constant.integers, limits_.max_parameters), {}};
   size_t inner = 1;
   for (size_t i = static_cast<size_t>(constant.axis) + 1; i < result.shape.size(); ++i) {
     inner *= static_cast<size_t>(result.shape[i]);
   }
   const bool bias = constant.integers->data_type() == onnx::TensorProto::INT32;
-  result.values.reserve(integers.size());
-  for (size_t i = 0; i < integers.size(); ++i) {
-    if (!bias && integers[i] == -128) {
+  result.values.reserve(static_cast<size_t>(element_count(result.shape)));
+  onnx_reader::read_quantized(*constant.integers, limits_.max_parameters, [&](int32_t integer) {
+    if (!bias && integer == -128) {
       fail(node, "tensor " + printable(constant.integers->name()) +
                      ": value -128, expected -127 to 127 for a symmetric weight");
     }
-    const double scale{constant.scales[i / inner % constant.scales.size()]};
-    const auto value = static_cast<float>(scale * static_cast<double>(integers[i]));
+    const double scale{constant.scales[result.values.size() / inner % constant.scales.size()]};
+    const auto value = static_cast<float>(scale * static_cast<double>(integer));
     if (!std::isfinite(value)) fail(node, "scale = " + std::to_string(scale) + " is too large");
     result.values.push_back(value);
-  }
+  });
   return result;
 }
 

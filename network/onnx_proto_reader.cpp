@@ -203,26 +203,27 @@ Tensor read_floats(const onnx::TensorProto& tensor, int64_t max_elements) {
   return result;
 }
 
-std::vector<int32_t> read_quantized(const onnx::TensorProto& tensor, int64_t max_elements) {
+void read_quantized(const onnx::TensorProto& tensor, int64_t max_elements,
+                    const std::function<void(int32_t)>& take) {
   require_inside(tensor);
   const auto count = static_cast<size_t>(element_count(tensor_shape(tensor, max_elements)));
-  const auto from_bytes = [&](auto zero) {
+  const auto take_all = [&](auto zero) {
     using Value = decltype(zero);
-    if (!tensor.has_raw_data()) {
-      std::vector<int32_t> values = from_field<int32_t>(tensor, tensor.int32_data(), count);
-      for (int32_t& value : values) value = static_cast<Value>(value);
-      return values;
+    if (tensor.has_raw_data()) {
+      for (const Value value : from_raw<Value>(tensor, count)) take(value);
+    } else {
+      for (const int32_t value : from_field<int32_t>(tensor, tensor.int32_data(), count)) {
+        take(static_cast<Value>(value));
+      }
     }
-    const std::vector<Value> values = from_raw<Value>(tensor, count);
-    return std::vector<int32_t>(values.begin(), values.end());
   };
   switch (tensor.data_type()) {
     case onnx::TensorProto::INT8:
-      return from_bytes(int8_t{0});
+      return take_all(int8_t{0});
     case onnx::TensorProto::UINT8:
-      return from_bytes(uint8_t{0});
+      return take_all(uint8_t{0});
     case onnx::TensorProto::INT32:
-      return from_bytes(int32_t{0});
+      return take_all(int32_t{0});
     default:
       fail_tensor(tensor,
                   "data type " + type_name(tensor.data_type()) + ", expected INT8, UINT8 or INT32");

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -61,8 +62,9 @@ std::optional<uint64_t> random_seed(const onnx::TensorProto& tensor);
 /// Returns the values of a float tensor that are in the file.
 Tensor read_floats(const onnx::TensorProto& tensor, int64_t max_elements);
 
-/// Returns the values of an int8, uint8 or int32 tensor that are in the file.
-std::vector<int32_t> read_quantized(const onnx::TensorProto& tensor, int64_t max_elements);
+/// Calls `take` with each value of an int8, uint8 or int32 tensor that is in the file.
+void read_quantized(const onnx::TensorProto& tensor, int64_t max_elements,
+                    const std::function<void(int32_t)>& take);
 
 /// Returns the name of an element type: "INT8".
 std::string type_name(int32_t type);

@@ -146,6 +146,19 @@ void quantize_parameters(Model& model) {
   }
 }
 
+/// Whether deploy() would return the same: it copies all weights.
+bool is_deployed(const Network& network) {
+  const std::vector<bool> needed = needed_nodes(network);
+  for (const Node& node : network.nodes()) {
+    if (!needed[static_cast<size_t>(node.id)]) return false;
+    if (std::holds_alternative<BatchNorm>(node.op)) return false;
+    if (std::holds_alternative<Activation>(node.op)) return false;
+    if (node.parameters.empty()) continue;
+    if (node.parameters[0].name != node.name + ".weight") return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 std::vector<float> weight_scales(const Tensor& weight, const Tensor* bias, float input_scale) {
@@ -169,9 +182,9 @@ std::vector<float> weight_scales(const Tensor& weight, const Tensor* bias, float
 
 Model quantizable(Model model) {
   model.quantization.reset();
-  Model deployed = deploy(model);
-  deployed.network = lift_activations(deployed.network);
-  return deployed;
+  if (!is_deployed(model.network)) model = deploy(model);
+  model.network = lift_activations(model.network);
+  return model;
 }
 
 ValueRanges observe_ranges(const Model& model, const Tensor& images) {

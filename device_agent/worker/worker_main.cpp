@@ -35,6 +35,7 @@ using internal::WorkerCommand;
 using internal::WorkerEvent;
 
 constexpr int kWorkerNiceness = -15;
+constexpr int kMappedBytes = 64 << 10;
 constexpr size_t kReserveBytes = size_t{64} << 10;
 
 void set_limit(__rlimit_resource resource, uint64_t value) {
@@ -288,6 +289,7 @@ int run_worker(const EngineRegistry& engines) {
   // The job goes before ordinary programs of the board, where that is allowed.
   setpriority(PRIO_PROCESS, 0, kWorkerNiceness);
   mallopt(M_ARENA_MAX, 1);  // a further arena would take 64 MiB of the address space
+  mallopt(M_MMAP_THRESHOLD, kMappedBytes);  // fixed: what is freed leaves the address space
   return Worker(engines).run();
 }
 
