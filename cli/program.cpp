@@ -135,6 +135,11 @@ void add_device_commands(CLI::App& app, Arguments& arguments) {
                    "Name of a device of --config (default: all)")
       ->needs("--config");
   measure
+      ->add_option("--precision", arguments.measure.precision,
+                   "fp32 or int8 (default: int8 for a quantised model (QDQ), else the config's, or "
+                   "fp32)")
+      ->check(CLI::IsMember({"fp32", "fp16", "int8"}));
+  measure
       ->add_option(
           "--half-width", arguments.measure.half_width,
           "Relative half-width of the 95 % interval to reach (default: the config's, or 0.01)")

@@ -44,8 +44,10 @@ void devices_command(const DeviceArguments& arguments, bool doctor);
 
 struct MeasureArguments {
   DeviceArguments device;
-  std::filesystem::path model;       ///< an ONNX file
-  std::string device_name;           ///< one of the config's devices; empty: all
+  std::filesystem::path model;  ///< an ONNX file
+  std::string device_name;      ///< one of the config's devices; empty: all
+  std::string precision;  ///< "fp32", "fp16", "int8"; empty: int8 for a quantised model, else as
+                          ///< the device says
   std::optional<double> half_width;  ///< of the interval, relative; default: the device's plan
   std::string budget;                ///< board time, "20s"; default: the device's plan
   std::string sustain;               ///< "5min"; empty: the device's plan

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -167,8 +168,16 @@ struct Measured {
   std::vector<latency::OperatorTime> operators;  ///< empty unless profiled
 };
 
-std::vector<latency::DeviceConfig> wanted_devices(const MeasureArguments& arguments) {
+std::vector<latency::DeviceConfig> wanted_devices(const MeasureArguments& arguments,
+                                                  const network::Model& model) {
   std::vector<latency::DeviceConfig> devices = devices_from(arguments.device);
+  for (latency::DeviceConfig& device : devices) {
+    if (!arguments.precision.empty()) {
+      device.precision = latency::precision_from_string(arguments.precision);
+    } else if (model.quantization) {
+      device.precision = latency::Precision::Int8;
+    }
+  }
   if (arguments.device_name.empty()) return devices;
   std::string names;
   for (const auto& device : devices) {
@@ -220,12 +229,32 @@ Json to_json(const Measured& measured) {
   return row;
 }
 
+/// Says what was measured where that does not go without saying.
+std::string precision_remark(const network::Model& model, const std::vector<Measured>& results) {
+  const bool int8 = std::any_of(results.begin(), results.end(), [](const Measured& measured) {
+    return measured.latency.conditions.precision == latency::Precision::Int8;
+  });
+  if (model.quantization) {
+    return int8 ? "The model is quantised and was measured in int8 (--precision fp32: the floats "
+                  "that its integers stand for).\n"
+                : "The model is quantised, but was measured on the floats that its integers stand "
+                  "for.\n";
+  }
+  if (int8) {
+    return "The model has no weights and was measured in int8 with made-up scales, which do not "
+           "change the time.\n";
+  }
+  return "";
+}
+
 void print_measured(const std::vector<Measured>& results) {
-  TextTable table({"device", "median ms", "95 % interval", "p90", "p99", "blocks", "verdict"});
+  TextTable table(
+      {"device", "precision", "median ms", "95 % interval", "p90", "p99", "blocks", "verdict"});
   for (const Measured& measured : results) {
     const latency::LatencyEstimate& latency = measured.latency;
     table.add(
-        {measured.device, fixed(latency.median_ms, 4),
+        {measured.device, latency::to_string(latency.conditions.precision),
+         fixed(latency.median_ms, 4),
          fixed(latency.interval_ms.low, 4) + " .. " + fixed(latency.interval_ms.high, 4),
          fixed(latency.p90_ms, 4), fixed(latency.p99_ms, 4),
          std::to_string(latency.kept) + " of " + std::to_string(latency.kept + latency.rejected),
@@ -260,14 +289,16 @@ void devices_command(const DeviceArguments& arguments, bool doctor) {
 
 void measure_command(const MeasureArguments& arguments) {
   const std::string bytes = read_file(arguments.model, kLargestModelBytes);
-  const network::Cost cost = network::cost(network::import_onnx(bytes).network);
-  const auto devices = wanted_devices(arguments);
+  const network::Model model = network::import_onnx(bytes);
+  const network::Cost cost = network::cost(model.network);
+  const auto devices = wanted_devices(arguments, model);
   latency::Fleet fleet(devices, nullptr, "lathe measure");
   std::vector<Measured> results;
   for (const auto& device : devices) results.push_back(measure_on(fleet, device, bytes, arguments));
   Json rows = Json::array();
   for (const Measured& measured : results) rows.push_back(to_json(measured));
   const Json json = {{"model", arguments.model.string()},
+                     {"quantized", model.quantization.has_value()},
                      {"macs", cost.macs},
                      {"params", cost.params},
                      {"peak_activation_bytes", cost.peak_activation_bytes},
@@ -277,10 +308,11 @@ void measure_command(const MeasureArguments& arguments) {
     std::printf("%s\n", json.dump(1).c_str());
     return;
   }
-  std::printf("%s: %s MACs, %s parameters, %s of activations at most\n\n", arguments.model.c_str(),
-              format_count(static_cast<double>(cost.macs)).c_str(),
+  std::printf("%s: %s MACs, %s parameters, %s of activations at most in fp32\n",
+              arguments.model.c_str(), format_count(static_cast<double>(cost.macs)).c_str(),
               format_count(static_cast<double>(cost.params)).c_str(),
               format_bytes(static_cast<double>(cost.peak_activation_bytes)).c_str());
+  std::printf("%s\n", precision_remark(model, results).c_str());
   print_measured(results);
 }
 

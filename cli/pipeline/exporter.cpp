@@ -245,8 +245,12 @@ void Exporter::confirm(const ChosenNetwork& network, Evaluators& evaluators) {
     latency::MeasurementPlan plan = device.plan;
     plan.target_half_width = config_.exported.confirm_half_width;
     plan.budget_s = config_.exported.confirm_budget_s;
+    // The exported file holds floats, which int8 does not run: there the network is measured as it
+    // was in the search, without weights.
+    const bool runs_file = device.precision != latency::Precision::Int8;
     const auto measured =
-        evaluators.measure_again(device.name, network.evaluated.candidate.architecture, onnx, plan);
+        evaluators.measure_again(device.name, network.evaluated.candidate.architecture,
+                                 runs_file ? onnx : std::string(), plan);
     if (!measured.ok()) {
       throw DeviceError("device " + device.name + ": confirming " + network.id + ": " +
                         to_string(measured.failure().kind) + ": " + measured.failure().message);

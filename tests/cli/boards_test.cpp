@@ -17,6 +17,7 @@
 #include "latency/store/measurement_store.h"
 #include "network/onnx.h"
 #include "network/passes.h"
+#include "network/quantize.h"
 #include "network/reference_networks.h"
 #include "tests/support/child_process.h"
 #include "tests/support/temporary_folder.h"
@@ -257,6 +258,49 @@ TEST_CASE("lathe devices --doctor says what was read, what it does and what mend
   const Json finding = Json::parse(json).at(0).at("findings").at(0);
   CHECK(finding.at("severity") == "problem");
   CHECK(finding.at("topic") == "emulator");
+}
+
+TEST_CASE("lathe measure runs quantised files in int8 by itself, and others on request") {
+  const TemporaryFolder folder;
+  const std::string random = write_model(folder).string();
+  const network::Network network = network::reference_network("mobilenet_v2_0.35", {32, 3, 10});
+  network::Model model{network, network::random_weights(network, 1)};
+  const std::string floats = (folder / "floats.onnx").string();
+  const std::string integers = (folder / "integers.onnx").string();
+  write_file_atomically(floats, network::to_onnx(model));
+  write_file_atomically(integers, network::to_onnx(network::quantize_nominally(model)));
+  const auto measure = [](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "measure");
+    arguments.insert(arguments.end(), {"--half-width", "0.3", "--budget", "0.2s"});
+    return lathe_program(arguments);
+  };
+  const auto precision = [&measure](std::vector<std::string> arguments) {
+    arguments.push_back("--json");
+    const auto [code, text] = measure(arguments);
+    INFO(text);
+    REQUIRE(code == 0);
+    return Json::parse(text)
+        .at("measurements")
+        .at(0)
+        .at("latency")
+        .at("conditions")
+        .at("precision")
+        .get<std::string>();
+  };
+  CHECK(precision({integers}) == "int8");
+  CHECK(precision({integers, "--precision", "fp32"}) == "fp32");
+  CHECK(precision({floats}) == "fp32");
+  CHECK(precision({random, "--precision", "int8"}) == "int8");
+  const auto [code, text] = measure({integers, "--profile"});
+  CHECK(code == 0);
+  CHECK(text.find("The model is quantised and was measured in int8 (--precision fp32: the floats "
+                  "that its integers stand for).") != std::string::npos);
+  CHECK(text.find("conv2d") != std::string::npos);
+  const auto [refused, reason] = measure({floats, "--precision", "int8"});
+  CHECK(refused == 4);
+  CHECK(reason.find("xnnpack: precision = int8, but the model is not quantised, expected a "
+                    "quantised model (QDQ), or one without weights") != std::string::npos);
+  CHECK(measure({floats, "--precision", "int4"}).first == 2);
 }
 
 TEST_CASE("lathe measurements lists and exports a store") {

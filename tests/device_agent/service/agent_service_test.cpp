@@ -9,6 +9,8 @@
 #include "core/file.h"
 #include "network/onnx.h"
 #include "network/passes.h"
+#include "network/quantize.h"
+#include "network/reference_networks.h"
 #include "tests/device_agent/service/agent_fixture.h"
 
 using namespace lathe;
@@ -36,7 +38,9 @@ TEST_CASE("the agent describes its board and engines") {
   REQUIRE(response.engines_size() > 0);
   CHECK(response.engines(0).name() == "xnnpack");
   CHECK(response.engines(0).operators_size() == 15);
+  REQUIRE(response.engines(0).precisions_size() == 2);
   CHECK(response.engines(0).precisions(0) == v1::PRECISION_FP32);
+  CHECK(response.engines(0).precisions(1) == v1::PRECISION_INT8);
   CHECK_FALSE(response.leased());
 }
 
@@ -298,7 +302,7 @@ TEST_CASE("what an engine does not have is a typed failure of the job") {
   request.mutable_options()->set_precision(v1::PRECISION_FP16);
   measured = agent.measure(request);
   CHECK(measured.failure.kind() == "unsupported");
-  CHECK(measured.failure.message() == "xnnpack: precision = fp16, expected one of: fp32");
+  CHECK(measured.failure.message() == "xnnpack: precision = fp16, expected one of: fp32, int8");
 }
 
 TEST_CASE("Run gives the outputs of the reference executor") {
@@ -332,6 +336,62 @@ TEST_CASE("Run gives the outputs of the reference executor") {
   REQUIRE(agent.stub().Run(&again, request, &response).ok());
   CHECK(response.failure().kind() == "invalid_model");
   CHECK(response.failure().message() == "inputs: shape = [2, 4, 8, 8], expected N x [1, 3, 8, 8]");
+}
+
+TEST_CASE("Run of a quantised model gives int8 outputs, and of one without weights a reason") {
+  AgentFixture agent;
+  HeldLease lease(agent.stub());
+  REQUIRE(lease.wait());
+  const auto run = [&](const std::string& model) {
+    v1::RunRequest request;
+    request.set_lease_id(lease.lease().id());
+    request.set_fencing_token(lease.lease().fencing_token());
+    request.set_model_sha256(agent.upload(model));
+    request.mutable_options()->set_precision(v1::PRECISION_INT8);
+    for (const int64_t dimension : {1, 3, 8, 8}) request.add_shape(dimension);
+    for (int i = 0; i < 3 * 64; ++i) request.add_inputs(static_cast<float>(i % 17) / 17.0F - 0.5F);
+    grpc::ClientContext context;
+    v1::RunResponse response;
+    REQUIRE(agent.stub().Run(&context, request, &response).ok());
+    return response;
+  };
+  const std::string floats = small_model(5);
+  const network::Model model =
+      network::quantize_nominally(network::deploy(network::import_onnx(floats)));
+  const v1::RunResponse response = run(network::to_onnx(model));
+  REQUIRE_MESSAGE(!response.has_failure(), response.failure().message());
+  REQUIRE(response.outputs_size() == 5);
+  const float step = 8.0F / 255.0F;
+  for (const float output : response.outputs()) {
+    CHECK(std::abs(output / step - std::round(output / step)) < 1e-3F);
+  }
+  const v1::RunResponse refused = run(network::to_onnx_without_weights(model.network, 1));
+  CHECK(refused.failure().kind() == "unsupported");
+  CHECK(refused.failure().message().find("its int8 outputs mean nothing") != std::string::npos);
+  CHECK(run(floats).failure().kind() == "unsupported");
+}
+
+TEST_CASE("MobileNetV2 at 224 fits into 40 MB in fp32 and into 24 MB in int8" *
+          doctest::skip(!kMemoryLimitsWork)) {
+  AgentFixture agent;
+  HeldLease lease(agent.stub());
+  REQUIRE(lease.wait());
+  const network::Network net = network::deploy(network::reference_network("mobilenet_v2"));
+  const network::Model model{net, network::random_weights(net, 3)};
+  const auto failure = [&](const std::string& onnx, v1::Precision precision, int64_t megabytes) {
+    static int number = 0;
+    v1::MeasureRequest request = AgentFixture::quick_request(
+        lease.lease(), std::to_string(number++), agent.upload(onnx), "xnnpack");
+    request.mutable_options()->set_precision(precision);
+    request.mutable_options()->set_memory_limit_bytes(megabytes << 20);
+    return agent.measure(request).failure.message();
+  };
+  const std::string without_weights = network::to_onnx_without_weights(net, 3);
+  CHECK(failure(network::to_onnx(model), v1::PRECISION_FP32, 40).empty());
+  CHECK(failure(without_weights, v1::PRECISION_FP32, 40).empty());
+  CHECK(failure(network::to_onnx(network::quantize_nominally(model)), v1::PRECISION_INT8, 24)
+            .empty());
+  CHECK(failure(without_weights, v1::PRECISION_INT8, 24).empty());
 }
 
 TEST_CASE("Profile names every operator with its work") {
