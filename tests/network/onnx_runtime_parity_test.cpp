@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
 #include <stdlib.h>
 
+#include <algorithm>
+#include <cmath>
 #include <string>
 #include <utility>
 
@@ -9,7 +11,9 @@
 #include "network/passes.h"
 #include "network/reference_networks.h"
 #include "tests/network/onnx_text.h"
+#include "tests/support/integer_executor.h"
 #include "tests/support/message_of.h"
+#include "tests/support/quantized_model.h"
 #include "tests/support/random_network.h"
 #include "tests/support/temporary_folder.h"
 
@@ -119,6 +123,56 @@ TEST_CASE("ONNX Runtime agrees on published networks") {
     const Network network = deploy(reference_network(name, {32, 3, 10}));
     const Model model{network, random_weights(network, 4)};
     CHECK(difference(model, to_onnx(model), 1, Rng(5)) < kTolerance);
+  }
+}
+
+/// The largest class of each image of [N, classes].
+std::vector<size_t> top_classes(const std::vector<float>& logits, size_t images) {
+  const size_t classes = logits.size() / images;
+  std::vector<size_t> top;
+  for (size_t i = 0; i < images; ++i) {
+    const auto begin = logits.begin() + static_cast<std::ptrdiff_t>(i * classes);
+    const auto end = begin + static_cast<std::ptrdiff_t>(classes);
+    top.push_back(static_cast<size_t>(std::max_element(begin, end) - begin));
+  }
+  return top;
+}
+
+TEST_CASE("ONNX Runtime and exact integers agree on exported int8 networks") {
+  for (const char* name : {"mobilenet_v2_0.35", "shufflenet_v2", "efficientnet_b0", "resnet18"}) {
+    CAPTURE(std::string(name));
+    const Network network = reference_network(name, {32, 3, 10});
+    const Model model =
+        test::quantized_model({network, test::trained_looking_weights(network, Rng(4))}, Rng(4));
+    constexpr size_t kImages = 10;
+    const Tensor images = test::random_tensor({kImages, 3, 32, 32}, Rng(5));
+    OnnxExportOptions options;
+    options.dynamic_batch = true;
+    const Tensor theirs = run_with_onnx_runtime(to_onnx(model, options), images);
+    std::vector<float> ours;
+    for (size_t i = 0; i < kImages; ++i) {
+      const auto first = images.values.begin() + static_cast<std::ptrdiff_t>(i * 3 * 32 * 32);
+      const Tensor image{{1, 3, 32, 32}, {first, first + 3 * 32 * 32}};
+      const auto outputs = test::run_integers(model, image);
+      const TensorScale scale = model.quantization->outputs.at(model.network.nodes().back().name);
+      for (const int8_t value : outputs.back().values) ours.push_back(scale.dequantize(value));
+    }
+    const float step = model.quantization->outputs.at(model.network.nodes().back().name).scale;
+    REQUIRE(ours.size() == theirs.values.size());
+    size_t moving = 0;  // or agreement would mean nothing
+    for (size_t i = 10; i < ours.size(); ++i) moving += ours[i] != ours[i - 10] ? 1 : 0;
+    CHECK(moving > ours.size() / 2);
+    float largest = 0.0F;
+    for (size_t i = 0; i < ours.size(); ++i) {
+      largest = std::max(largest, std::abs(ours[i] - theirs.values[i]) / step);
+    }
+    MESSAGE(std::string(name), ": at most ", largest, " steps of 255");
+    CHECK(largest < 8.0F);
+    const std::vector<size_t> our_top = top_classes(ours, kImages);
+    const std::vector<size_t> their_top = top_classes(theirs.values, kImages);
+    size_t same = 0;
+    for (size_t i = 0; i < kImages; ++i) same += our_top[i] == their_top[i] ? 1 : 0;
+    CHECK(same >= kImages - 1);
   }
 }
 
