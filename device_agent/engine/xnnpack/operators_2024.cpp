@@ -1,6 +1,6 @@
 // XNNPACK's operator interface from 2023 on: an operator is created, reshaped (which asks for a
 // workspace) and then set up with pointers. Element-wise operators are of one generic kind without
-// a clamp; means are reductions.
+// a clamp.
 #include <array>
 #include <limits>
 
@@ -39,6 +39,33 @@ void binary(BoundKernel& kernel, xnn_binary_operator type, const Image& a, const
         "binary reshape");
   check(xnn_setup_binary_elementwise_nd(op, a.floats(), b.floats(), output.floats()),
         "binary set-up");
+}
+
+struct MeanWindow {
+  uint32_t height;
+  uint32_t width;
+  uint32_t stride;
+  uint32_t padding;
+};
+
+void mean(BoundKernel& kernel, const MeanWindow& window, const Image& input, const Image& output) {
+  xnn_operator_t op = nullptr;
+  check(xnn_create_average_pooling2d_nhwc_f32(
+            window.padding, window.padding, window.padding, window.padding, window.height,
+            window.width, window.stride, window.stride, -kInfinity, kInfinity, 0, &op),
+        "average pooling");
+  kernel.add(op);
+  size_t bytes = 0;
+  size_t alignment = 0;
+  size_t height = 0;
+  size_t width = 0;
+  check(xnn_reshape_average_pooling2d_nhwc_f32(op, 1, input.height, input.width, input.channels,
+                                               input.stride, output.stride, &bytes, &alignment,
+                                               &height, &width, kernel.pool()),
+        "average pooling reshape");
+  check(xnn_setup_average_pooling2d_nhwc_f32(op, kernel.scratch(bytes), input.floats(),
+                                             output.floats()),
+        "average pooling set-up");
 }
 
 }  // namespace
@@ -136,46 +163,15 @@ void max_pool(BoundKernel& kernel, const Window& window, const Image& input, con
 
 void average_pool(BoundKernel& kernel, const Window& window, const Image& input,
                   const Image& output) {
-  xnn_operator_t op = nullptr;
-  check(xnn_create_average_pooling2d_nhwc_f32(
-            window.padding, window.padding, window.padding, window.padding, window.kernel,
-            window.kernel, window.stride, window.stride, -kInfinity, kInfinity, 0, &op),
-        "average pooling");
-  kernel.add(op);
-  size_t bytes = 0;
-  size_t alignment = 0;
-  size_t height = 0;
-  size_t width = 0;
-  check(xnn_reshape_average_pooling2d_nhwc_f32(op, 1, input.height, input.width, input.channels,
-                                               input.stride, output.stride, &bytes, &alignment,
-                                               &height, &width, kernel.pool()),
-        "average pooling reshape");
-  check(xnn_setup_average_pooling2d_nhwc_f32(op, kernel.scratch(bytes), input.floats(),
-                                             output.floats()),
-        "average pooling set-up");
+  mean(kernel, {window.kernel, window.kernel, window.stride, window.padding}, input, output);
 }
 
+// A window as large as the image. The release's fp32 reduction calls a null function on x86-64.
 void global_average_pool(BoundKernel& kernel, const Image& input, const Image& output) {
-  Image dense = input;
-  if (input.stride != input.channels) {  // reductions take no stride
-    dense.data =
-        kernel.scratch((input.pixels() * input.channels) * sizeof(float) + XNN_EXTRA_BYTES);
-    dense.stride = input.channels;
-    copy(kernel, input, dense);
-  }
-  xnn_operator_t op = nullptr;
-  check(xnn_create_reduce_nd(xnn_reduce_mean, xnn_datatype_fp32, nullptr, nullptr, 0, &op),
-        "global average pooling");
-  kernel.add(op);
-  const std::array<size_t, 2> shape{dense.pixels(), dense.channels};
-  const std::array<int64_t, 1> axes{0};
-  size_t bytes = 0;
-  size_t alignment = 0;
-  check(xnn_reshape_reduce_nd(op, axes.size(), axes.data(), shape.size(), shape.data(), &bytes,
-                              &alignment, kernel.pool()),
-        "global average pooling reshape");
-  check(xnn_setup_reduce_nd(op, kernel.scratch(bytes), dense.floats(), output.floats()),
-        "global average pooling set-up");
+  if (input.pixels() == 1) return copy(kernel, input, output);  // windows have two pixels or more
+  const auto height = static_cast<uint32_t>(input.height);
+  const auto width = static_cast<uint32_t>(input.width);
+  mean(kernel, {height, width, 1, 0}, input, output);
 }
 
 void resize_bilinear(BoundKernel& kernel, const Image& input, const Image& output) {
