@@ -6,10 +6,18 @@
 #include <utility>
 
 #include "network/onnx.h"
+#include "network/onnx_attributes.h"
+#include "network/onnx_parameters.h"
 #include "network/onnx_quantized_writer.h"
 #include "network/passes.h"
 
 namespace lathe::network {
+
+using onnx_writer::add_integer;
+using onnx_writer::add_integers;
+using onnx_writer::add_real;
+using onnx_writer::add_text;
+
 namespace {
 
 constexpr int64_t kOpset = 17;
@@ -275,28 +283,7 @@ class GraphWriter {
     return name;
   }
 
-  // Attributes and constants.
-
-  static onnx::AttributeProto& add_attribute(onnx::NodeProto& node, const char* name,
-                                             onnx::AttributeProto::AttributeType type) {
-    onnx::AttributeProto& attribute = *node.add_attribute();
-    attribute.set_name(name);
-    attribute.set_type(type);
-    return attribute;
-  }
-  static void add_integer(onnx::NodeProto& node, const char* name, int64_t value) {
-    add_attribute(node, name, onnx::AttributeProto::INT).set_i(value);
-  }
-  static void add_integers(onnx::NodeProto& node, const char* name, const Shape& values) {
-    onnx::AttributeProto& attribute = add_attribute(node, name, onnx::AttributeProto::INTS);
-    for (const int64_t value : values) attribute.add_ints(value);
-  }
-  static void add_real(onnx::NodeProto& node, const char* name, double value) {
-    add_attribute(node, name, onnx::AttributeProto::FLOAT).set_f(static_cast<float>(value));
-  }
-  static void add_text(onnx::NodeProto& node, const char* name, const char* value) {
-    add_attribute(node, name, onnx::AttributeProto::STRING).set_s(value);
-  }
+  // Constants.
 
   /// Adds an int64 vector that belongs to the current node.
   std::string constant(const char* role, const Shape& values) {
@@ -362,38 +349,6 @@ class GraphWriter {
   std::string relu6_low_;
   std::string relu6_high_;
 };
-
-/// Adds every float parameter once, in node order, with the values or as external random data.
-void write_parameters(const Network& network, const Weights* weights, uint64_t seed,
-                      const Quantization* quantization, onnx::GraphProto& graph) {
-  std::map<std::string, Shape> written;
-  for (const Node& node : network.nodes()) {
-    const bool integers = quantization != nullptr && !node.parameters.empty() &&
-                          quantization->weights.count(node.parameters[0].name) != 0;
-    for (const Parameter& parameter : node.parameters) {
-      const auto [place, added] = written.emplace(parameter.name, parameter.shape);
-      if (!added && place->second != parameter.shape) {
-        throw InvariantError("onnx: parameter " + parameter.name + " has shapes " +
-                             to_string(place->second) + " and " + to_string(parameter.shape) +
-                             ", expected one (deploy separates shared tensors)");
-      }
-      if (!added || integers) continue;
-      onnx::TensorProto& tensor = *graph.add_initializer();
-      tensor.set_name(parameter.name);
-      tensor.set_data_type(onnx::TensorProto::FLOAT);
-      for (const int64_t dimension : parameter.shape) tensor.add_dims(dimension);
-      if (weights != nullptr) {
-        const std::vector<float>& values = weights->at(parameter.name).values;
-        tensor.set_raw_data(values.data(), values.size() * sizeof(float));
-        continue;
-      }
-      tensor.set_data_location(onnx::TensorProto::EXTERNAL);
-      onnx::StringStringEntryProto& location = *tensor.add_external_data();
-      location.set_key("location");
-      location.set_value("lathe:random?seed=" + std::to_string(seed));
-    }
-  }
-}
 
 std::string write_model(const Network& whole, const Weights* weights, uint64_t seed,
                         const Quantization* quantization, const OnnxExportOptions& options) {

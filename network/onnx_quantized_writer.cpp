@@ -3,6 +3,7 @@
 #include <onnx/onnx_pb.h>
 
 #include "network/network.h"
+#include "network/onnx_attributes.h"
 
 namespace lathe::network {
 namespace {
@@ -30,10 +31,7 @@ onnx::NodeProto& add_node(onnx::GraphProto& graph, const char* type, const Quant
 
 void dequantize_channels(onnx::GraphProto& graph, const QuantizedNames& names) {
   onnx::NodeProto& node = add_node(graph, "DequantizeLinear", names, names.integers, names.value);
-  onnx::AttributeProto& axis = *node.add_attribute();
-  axis.set_name("axis");
-  axis.set_type(onnx::AttributeProto::INT);
-  axis.set_i(0);
+  onnx_writer::add_integer(node, "axis", 0);
 }
 
 }  // namespace
