@@ -82,6 +82,25 @@ pid_t wait_for_worker(pid_t agent) {
   return 0;
 }
 
+TEST_CASE("A device in int8 measures candidates without weights and keeps them apart from fp32") {
+  const TemporaryFolder folder;
+  MeasurementStore store(folder / "m.sqlite");
+  DeviceConfig floats;
+  floats.name = "floats";
+  DeviceConfig integers;
+  integers.name = "integers";
+  integers.precision = Precision::Int8;
+  for (const DeviceConfig& device : {floats, integers}) {
+    Fleet fleet({device}, &store, "test", quick_options(), agent_options());
+    auto future = fleet.evaluator(device.name).measure(candidate_at(32), quick_plan());
+    const auto result = get(future);
+    REQUIRE_MESSAGE(result.ok(), result.failure().message);
+    CHECK(result->conditions.precision == device.precision);
+    CHECK(fleet.describe(10.0)[0].jobs_done == 1);
+  }
+  CHECK(store.size() == 2);
+}
+
 TEST_CASE(
     "Fleet starts a local agent, measures a real network and answers the next time from the "
     "store") {
