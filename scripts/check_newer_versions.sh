@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
-# Compiles (syntax only) what includes LibTorch and XNNPACK against the headers of Debian 13: LibTorch 2.6 and
-# XNNPACK 2024-11. Takes the packages from the mirror that apt uses and unpacks them into build/newer/;
-# installs nothing and needs no root. Exit status 0: everything compiles.
+# Compiles (syntax only) what includes LibTorch against the headers of Debian 13 (LibTorch 2.6), and runs the tests of
+# the XNNPACK engine with Debian 13's XNNPACK 2024-11 on its own C library. Takes the packages from the mirror that apt
+# uses and unpacks them into build/newer/; installs nothing and needs no root. Exit status 0: everything compiles and
+# passes.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 cd "$root"
 
 release="trixie"
 packages=(libtorch-dev libxnnpack-dev libpthreadpool-dev)
+libraries=(libxnnpack0.20241108 libpthreadpool0 libcpuinfo0 libc6 libgcc-s1 libstdc++6) # that the engine runs on
 folder="$root/build/newer"
 include="$folder/root/usr/include"
+library="$folder/root/usr/lib/$(c++ -print-multiarch)"
 
 fetch_headers() {
   local site
@@ -24,7 +27,7 @@ fetch_headers() {
   local own=(-o "Dir::Etc::sourcelist=$folder/sources.list" -o "Dir::Etc::sourceparts=-"
     -o "Dir::State::lists=$folder/lists" -o "Dir::Cache=$folder/cache" -o "APT::Sandbox::User=root")
   apt-get "${own[@]}" update -q
-  (cd "$folder" && apt-get "${own[@]}" download -q "${packages[@]}")
+  (cd "$folder" && apt-get "${own[@]}" download -q "${packages[@]}" "${libraries[@]}")
   local package
   for package in "$folder"/*.deb; do dpkg -x "$package" "$folder/root"; done
 }
@@ -42,14 +45,24 @@ export root include
 
 begin_step "headers of Debian 13"
 version_header="$include/torch/csrc/api/include/torch/version.h"
-[[ -f "$version_header" && -f "$include/xnnpack.h" ]] || fetch_headers
+[[ -f "$version_header" && -f "$library/libXNNPACK.so" && -f "$library/libc.so.6" ]] || fetch_headers
 version_of() { sed -n "s/^#define TORCH_VERSION_$1 *//p" "$version_header"; }
 echo "LibTorch $(version_of MAJOR).$(version_of MINOR).$(version_of PATCH)"
 
 begin_step "compile against them"
 mapfile -t sources < <(git ls-files 'supernet/*.cpp')
-sources+=(device_agent/engine/xnnpack/{operators,int8_operators}_2024.cpp)
 printf '%s\0' "${sources[@]}" | xargs -0 -n 1 -P "$jobs" bash -c 'compile "$0"'
 echo "${#sources[@]} files compile"
+
+begin_step "the XNNPACK engine on XNNPACK 2024-11"
+# Debian 13's libraries need a newer C library than the linker sees; the loader below brings it.
+cmake -S . -B "$folder/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DLATHE_WITH_TORCH=OFF \
+  -DXNNPACK_INCLUDE_DIR="$include" -DPTHREADPOOL_INCLUDE_DIR="$include" \
+  -DXNNPACK_LIBRARY="$library/libXNNPACK.so" -DPTHREADPOOL_LIBRARY="$library/libpthreadpool.so" \
+  -DCMAKE_EXE_LINKER_FLAGS="-Wl,--unresolved-symbols=ignore-in-shared-libs" >"$folder/configure.log"
+cmake --build "$folder/build" -j "$jobs" --target agent_engine_xnnpack_test >"$folder/build.log"
+loader=("$library"/ld-linux*.so.*)
+"${loader[0]}" --library-path "$library:$(dirname "$(c++ -print-file-name=libyaml-cpp.so)")" \
+  "$folder/build/bin/agent_engine_xnnpack_test"
 end_step
 print_step_times
