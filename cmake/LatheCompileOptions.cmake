@@ -18,7 +18,7 @@ target_compile_options(
             $<$<BOOL:${LATHE_WERROR}>:-Werror>)
 
 find_program(LATHE_MOLD mold)
-if(LATHE_MOLD)
+if(LATHE_MOLD AND NOT CMAKE_CROSSCOMPILING)
   target_link_options(lathe_compile_options INTERFACE -fuse-ld=mold)
 endif()
 

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <array>
-#include <ctime>
 
 #include "core/error.h"
 #include "core/file.h"
@@ -18,6 +17,7 @@ namespace lathe {
 namespace {
 
 constexpr uint64_t kMaxPemBytes = uint64_t{1} << 20;
+constexpr int64_t kDay_s = 86400;
 
 /// OpenSSL's functions return 0 or null where they fail, which only lack of memory brings about.
 template <typename T>
@@ -81,9 +81,16 @@ void set_serial(X509* certificate) {
   checked(set, "BN_to_ASN1_INTEGER");
 }
 
+// In days and seconds since 1970: on a 32-bit board a time_t ends in 2038.
+void set_time(ASN1_TIME* time, int64_t unix_s) {
+  checked(
+      ASN1_TIME_adj(time, 0, static_cast<int>(unix_s / kDay_s), static_cast<long>(unix_s % kDay_s)),
+      "ASN1_TIME_adj");
+}
+
 void set_times(X509* certificate, const CertificateRequest& request) {
-  checked(ASN1_TIME_set(X509_getm_notBefore(certificate), request.not_before_s), "ASN1_TIME_set");
-  checked(ASN1_TIME_set(X509_getm_notAfter(certificate), request.not_after_s), "ASN1_TIME_set");
+  set_time(X509_getm_notBefore(certificate), request.not_before_s);
+  set_time(X509_getm_notAfter(certificate), request.not_after_s);
 }
 
 /// The names, as OpenSSL's configuration writes them: "DNS:pi4.local,IP:192.168.1.20".
@@ -124,9 +131,11 @@ std::string common_name(const X509_NAME* name) {
 }
 
 int64_t unix_time(const ASN1_TIME* time) {
-  std::tm fields{};
-  if (ASN1_TIME_to_tm(time, &fields) != 1) return 0;
-  return static_cast<int64_t>(::timegm(&fields));
+  const TimeHandle epoch(ASN1_TIME_set(nullptr, 0));
+  int days = 0;
+  int seconds = 0;
+  if (epoch == nullptr || ASN1_TIME_diff(&days, &seconds, epoch.get(), time) != 1) return 0;
+  return kDay_s * days + seconds;
 }
 
 std::string address_text(const ASN1_OCTET_STRING* address) {

@@ -220,7 +220,8 @@ void OnnxImporter::read_slice(const Node& node) {
     const int64_t begin = clamped_bound((*starts)[0], size);
     const int64_t end = std::max(begin, clamped_bound((*ends)[0], size));
     if (axis != 0) fail(node, "axis = " + std::to_string(axis) + ", expected 0");
-    return set_integers(node, {values.begin() + begin, values.begin() + end}, false);
+    const int64_t* data = values.data();
+    return set_integers(node, {data + begin, data + end}, false);
   }
   const NodeId input = tensor_input(node, 0);
   const Shape& from = shape_of(input);

@@ -136,7 +136,7 @@ class NodeRunner {
     for (int64_t n = 0; n < batch; ++n) {
       for (const Tensor* input : inputs_) {
         const auto part = static_cast<std::ptrdiff_t>(element_count(input->shape) / batch);
-        const auto begin = input->values.begin() + n * part;
+        const auto begin = input->values.begin() + static_cast<std::ptrdiff_t>(n) * part;
         output_.values.insert(output_.values.end(), begin, begin + part);
       }
     }

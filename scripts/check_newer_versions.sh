@@ -14,21 +14,10 @@ include="$folder/root/usr/include"
 library="$folder/root/usr/lib/$(c++ -print-multiarch)"
 
 fetch_headers() {
-  local site
-  site="$(apt-get indextargets --format '$(SITE) $(CODENAME) $(LABEL)' 'Created-By: Packages' |
-    awk '$3 == "Debian" {print $1; exit}')"
-  if [[ -z "$site" ]]; then
-    echo "$program: apt knows no Debian mirror (apt-get indextargets); expected one" >&2
-    return 1
-  fi
-  # An apt of its own, so that the machine's package lists stay as they are.
-  mkdir -p "$folder/lists/partial" "$folder/cache/archives/partial" "$folder/root"
-  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site $release main" >"$folder/sources.list"
-  local own=(-o "Dir::Etc::sourcelist=$folder/sources.list" -o "Dir::Etc::sourceparts=-"
-    -o "Dir::State::lists=$folder/lists" -o "Dir::Cache=$folder/cache" -o "APT::Sandbox::User=root")
-  apt-get "${own[@]}" update -q
-  (cd "$folder" && apt-get "${own[@]}" download -q "${packages[@]}" "${libraries[@]}")
   local package
+  open_private_apt "$folder" "$(dpkg --print-architecture)" "$release"
+  (cd "$folder" && "${private_apt[@]}" download "${packages[@]}" "${libraries[@]}")
+  mkdir -p "$folder/root"
   for package in "$folder"/*.deb; do dpkg -x "$package" "$folder/root"; done
 }
 
@@ -59,8 +48,8 @@ begin_step "the XNNPACK engine on XNNPACK 2024-11"
 cmake -S . -B "$folder/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DLATHE_WITH_TORCH=OFF \
   -DXNNPACK_INCLUDE_DIR="$include" -DPTHREADPOOL_INCLUDE_DIR="$include" \
   -DXNNPACK_LIBRARY="$library/libXNNPACK.so" -DPTHREADPOOL_LIBRARY="$library/libpthreadpool.so" \
-  -DCMAKE_EXE_LINKER_FLAGS="-Wl,--unresolved-symbols=ignore-in-shared-libs" >"$folder/configure.log"
-cmake --build "$folder/build" -j "$jobs" --target agent_engine_xnnpack_test >"$folder/build.log"
+  -DCMAKE_EXE_LINKER_FLAGS="-Wl,--unresolved-symbols=ignore-in-shared-libs" --log-level=WARNING
+cmake --build "$folder/build" -j "$jobs" --target agent_engine_xnnpack_test
 loader=("$library"/ld-linux*.so.*)
 "${loader[0]}" --library-path "$library:$(dirname "$(c++ -print-file-name=libyaml-cpp.so)")" \
   "$folder/build/bin/agent_engine_xnnpack_test"

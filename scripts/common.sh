@@ -40,6 +40,44 @@ say_which_step_failed() {
 }
 trap say_which_step_failed EXIT
 
+# debian_site LABEL: prints the address of the mirror with that label ("Debian", "Debian-Security") that this
+# machine's apt uses.
+debian_site() {
+  local site
+  site="$(apt-get indextargets --format '$(SITE) $(LABEL)' 'Created-By: Packages' |
+    awk -v label="$1" '$2 == label {print $1; exit}')"
+  if [[ -z "$site" ]]; then
+    echo "$program: apt knows no mirror with the label $1 (apt-get indextargets); expected a line" \
+      "\"deb MIRROR SUITE main\" in /etc/apt/sources.list, and apt-get update to have run" >&2
+    return 1
+  fi
+  echo "$site"
+}
+
+# open_private_apt FOLDER ARCHITECTURE SUITE...: an apt with its own sources and state, so that the machine's
+# package lists stay as they are; needs no root. Leaves the command to call it in the array private_apt.
+open_private_apt() {
+  local folder="$1" architecture="$2" suite site
+  shift 2
+  private_apt=(apt-get -q -o "APT::Architecture=$architecture" -o "APT::Architectures=$architecture"
+    -o "Dir::Etc::sourcelist=$folder/sources.list" -o "Dir::Etc::sourceparts=-"
+    -o "Dir::Etc::preferences=-" -o "Dir::Etc::preferencesparts=-"
+    -o "Dir::State=$folder/state" -o "Dir::State::status=$folder/status" -o "Dir::Cache=$folder/cache"
+    -o "APT::Sandbox::User=$(id -un)" -o "Acquire::Languages=none")
+  mkdir -p "$folder/state/lists/partial" "$folder/cache/archives/partial"
+  : >"$folder/sources.list"
+  : >"$folder/status"
+  for suite in "$@"; do
+    site="$(debian_site "$([[ "$suite" == *-security ]] && echo Debian-Security || echo Debian)")"
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site $suite main" \
+      >>"$folder/sources.list"
+  done
+  if ! "${private_apt[@]}" -o "APT::Update::Error-Mode=any" update >"$folder/update.log" 2>&1; then
+    cat "$folder/update.log" >&2
+    return 1
+  fi
+}
+
 # Compilers at once: every core, as long as each has 1.5 GB of memory (LibTorch's headers need it).
 count_jobs() {
   local cores memory_kb by_memory

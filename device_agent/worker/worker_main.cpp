@@ -242,16 +242,17 @@ class Worker {
                                                        ", expected N x " +
                                                        network::to_string(input_shape_));
     }
-    const auto values = static_cast<size_t>(network::element_count(input_shape_));
-    const auto images = static_cast<size_t>(shape[0]);
-    if (static_cast<size_t>(request.values_size()) != values * images) {
+    const int64_t values = network::element_count(input_shape_);
+    const int64_t images = shape[0];
+    // Not by their product, which a hostile number of images overflows.
+    if (request.values_size() % values != 0 || request.values_size() / values != images) {
       throw EngineError(FailureKind::InvalidModel,
                         "inputs: values = " + std::to_string(request.values_size()) +
-                            ", expected " + std::to_string(values * images) + " for shape " +
+                            ", expected " + std::to_string(values) + " an image for shape " +
                             network::to_string(shape));
     }
     internal::ImagesRun& run = *event.mutable_images_run();
-    for (size_t i = 0; i < images; ++i) {
+    for (int64_t i = 0; i < images; ++i) {
       const float* first = request.values().data() + i * values;
       network.write_input(std::vector<float>(first, first + values));
       network.run();

@@ -30,7 +30,18 @@ TEST_CASE("a certificate says what was asked for") {
   CHECK(facts.not_before_s == request.not_before_s);
   CHECK(facts.not_after_s == request.not_after_s);
   CHECK(utc_date(facts.not_before_s) == "2020-01-01");
+  CHECK(utc_date(facts.not_after_s) == "2100-01-01");
   CHECK(certificate_facts(authority.certificate(), "the test's").issuer == "lathe test authority");
+}
+
+TEST_CASE("dates are right beyond 2038, in leap years and before 1970") {
+  CHECK(utc_date(0) == "1970-01-01");
+  CHECK(utc_date(-1) == "1969-12-31");
+  CHECK(utc_date(951782400) == "2000-02-29");
+  CHECK(utc_date(4107542399) == "2100-02-28");
+  CHECK(utc_date(4107542400) == "2100-03-01");
+  CHECK(utc_date(2147483648) == "2038-01-19");
+  CHECK(utc_date(253402300799) == "9999-12-31");
 }
 
 TEST_CASE("a stranger's names cannot write to a terminal") {

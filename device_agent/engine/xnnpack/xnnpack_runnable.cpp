@@ -1,8 +1,10 @@
 #include "device_agent/engine/xnnpack/xnnpack_runnable.h"
 
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <limits>
 #include <map>
 #include <new>
 #include <utility>
@@ -35,6 +37,8 @@ class XnnpackRunnable : public Runnable {
         scales_(scales),
         pool_(std::move(pool)) {
     // A multiple of the alignment, as aligned_alloc asks for.
+    // On a 32-bit board a network can ask for more than there are addresses.
+    if (plan_.arena_bytes > std::numeric_limits<std::ptrdiff_t>::max()) throw std::bad_alloc();
     arena_.reset(
         static_cast<std::byte*>(std::aligned_alloc(64, static_cast<size_t>(plan_.arena_bytes))));
     if (arena_ == nullptr) throw std::bad_alloc();

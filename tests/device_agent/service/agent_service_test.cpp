@@ -336,6 +336,15 @@ TEST_CASE("Run gives the outputs of the reference executor") {
   REQUIRE(agent.stub().Run(&again, request, &response).ok());
   CHECK(response.failure().kind() == "invalid_model");
   CHECK(response.failure().message() == "inputs: shape = [2, 4, 8, 8], expected N x [1, 3, 8, 8]");
+  // So many images that their number of values, taken modulo 2^64, is 0.
+  request.set_shape(0, int64_t{1} << 58);
+  request.set_shape(1, 3);
+  request.clear_inputs();
+  grpc::ClientContext hostile;
+  REQUIRE(agent.stub().Run(&hostile, request, &response).ok());
+  CHECK(response.failure().kind() == "invalid_model");
+  CHECK(response.failure().message() ==
+        "inputs: values = 0, expected 192 an image for shape [288230376151711744, 3, 8, 8]");
 }
 
 TEST_CASE("Run of a quantised model gives int8 outputs, and of one without weights a reason") {

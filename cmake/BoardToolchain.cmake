@@ -1,0 +1,41 @@
+# Compiles the agent for a board: Clang and LLD, and the board's own packages unpacked as a sysroot by
+# scripts/build_agent.sh, which is what to call. Reads LATHE_BOARD (arm64, armhf or amd64).
+if(LATHE_BOARD STREQUAL "arm64")
+  set(lathe_triple aarch64-linux-gnu)
+  set(CMAKE_SYSTEM_PROCESSOR aarch64)
+elseif(LATHE_BOARD STREQUAL "armhf")
+  set(lathe_triple arm-linux-gnueabihf)
+  set(CMAKE_SYSTEM_PROCESSOR armv7l)
+  set(CMAKE_C_FLAGS_INIT "-D_FILE_OFFSET_BITS=64")
+  set(CMAKE_CXX_FLAGS_INIT "-D_FILE_OFFSET_BITS=64")
+elseif(LATHE_BOARD STREQUAL "amd64")
+  set(lathe_triple x86_64-linux-gnu)
+  set(CMAKE_SYSTEM_PROCESSOR x86_64)
+else()
+  message(FATAL_ERROR "LATHE_BOARD = ${LATHE_BOARD}, expected arm64, armhf or amd64")
+endif()
+
+set(lathe_sysroot "${CMAKE_CURRENT_LIST_DIR}/../build/agent/${LATHE_BOARD}/sysroot")
+get_filename_component(lathe_sysroot "${lathe_sysroot}" ABSOLUTE)
+if(NOT EXISTS "${lathe_sysroot}/usr/include")
+  message(FATAL_ERROR "${lathe_sysroot} is not there; expected it from scripts/build_agent.sh ${LATHE_BOARD}")
+endif()
+
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSROOT "${lathe_sysroot}")
+set(CMAKE_C_COMPILER clang-14)
+set(CMAKE_CXX_COMPILER clang++-14)
+set(CMAKE_C_COMPILER_TARGET ${lathe_triple})
+set(CMAKE_CXX_COMPILER_TARGET ${lathe_triple})
+set(CMAKE_EXE_LINKER_FLAGS_INIT "-fuse-ld=lld")
+set(CMAKE_SHARED_LINKER_FLAGS_INIT "-fuse-ld=lld")
+set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES LATHE_BOARD)
+
+# Programs run here; everything else is the board's.
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
+set(ENV{PKG_CONFIG_SYSROOT_DIR} "${lathe_sysroot}")
+set(ENV{PKG_CONFIG_LIBDIR}
+    "${lathe_sysroot}/usr/lib/${lathe_triple}/pkgconfig:${lathe_sysroot}/usr/share/pkgconfig")
