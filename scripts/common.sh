@@ -60,8 +60,8 @@ open_private_apt() {
   local folder="$1" architecture="$2" suite site
   shift 2
   private_apt=(apt-get -q -o "APT::Architecture=$architecture" -o "APT::Architectures=$architecture"
-    -o "Dir::Etc::sourcelist=$folder/sources.list" -o "Dir::Etc::sourceparts=-"
-    -o "Dir::Etc::preferences=-" -o "Dir::Etc::preferencesparts=-"
+    -o "Dir::Etc::sourcelist=$folder/sources.list" -o "Dir::Etc::sourceparts=/dev/null"
+    -o "Dir::Etc::preferences=/dev/null" -o "Dir::Etc::preferencesparts=/dev/null"
     -o "Dir::State=$folder/state" -o "Dir::State::status=$folder/status" -o "Dir::Cache=$folder/cache"
     -o "APT::Sandbox::User=$(id -un)" -o "Acquire::Languages=none")
   mkdir -p "$folder/state/lists/partial" "$folder/cache/archives/partial"
@@ -74,6 +74,13 @@ open_private_apt() {
   done
   if ! "${private_apt[@]}" -o "APT::Update::Error-Mode=any" update >"$folder/update.log" 2>&1; then
     cat "$folder/update.log" >&2
+    echo "$program: the package lists of $* for $architecture could not be fetched; expected the mirrors in" \
+      "$folder/sources.list to be reachable" >&2
+    return 1
+  fi
+  if ! compgen -G "$folder/state/lists/*_binary-${architecture}_Packages*" >/dev/null; then
+    echo "$program: $(cat "$folder/sources.list"): no packages for $architecture there; expected a mirror and a" \
+      "suite that have this architecture" >&2
     return 1
   fi
 }
