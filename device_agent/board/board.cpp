@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "core/file.h"
+#include "device_agent/board/emulation.h"
 #include "device_agent/board/processor.h"
 #include "device_agent/board/system_files.h"
 
@@ -131,7 +132,7 @@ BoardInfo read_board(const fs::path& root) {
   board.soc = read_soc(root, processor);
   board.isa = processor.isa;
   board.virtual_machine = processor.hypervisor;
-  board.emulated = read_text(root / "proc/self/comm").value_or("").rfind("qemu-", 0) == 0;
+  board.emulated = !emulation_evidence(root).empty();
   board.clusters = read_clusters(root, processor);
   const auto memory = read_fields(root / "proc/meminfo");
   board.memory_bytes = memory_field_bytes(memory, "MemTotal");

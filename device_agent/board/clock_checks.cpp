@@ -4,6 +4,7 @@
 #include <string>
 
 #include "device_agent/board/doctor_checks.h"
+#include "device_agent/board/emulation.h"
 #include "device_agent/board/system_files.h"
 
 namespace lathe::device {
@@ -41,9 +42,8 @@ double slowing_c(const Patient& patient, const std::string& zone) {
 void check_emulation(Patient& patient) {
   if (patient.options.emulated || patient.board.emulated) {
     patient.add(Severity::Problem, "emulator",
-                patient.board.emulated
-                    ? shown("proc/self/comm", patient.text("proc/self/comm").value_or(""))
-                    : "the agent's option --emulated",
+                patient.board.emulated ? emulation_evidence(patient.options.root)
+                                       : "the agent's option --emulated",
                 "times mean nothing here, outputs are right", "measure on the board itself");
   }
   if (patient.board.virtual_machine) {

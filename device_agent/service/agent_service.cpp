@@ -12,7 +12,7 @@ namespace lathe::device {
 
 namespace {
 
-constexpr const char* kAgentVersion = "0.1.0";
+constexpr const char* kAgentVersion = LATHE_VERSION;
 constexpr uint32_t kProtocolVersion = 1;
 constexpr double kMaxProfile_s = 600.0;
 

@@ -255,6 +255,7 @@ v1::LatencyResult JobDriver::make_result(const Measuring& measuring) const {
   conditions.threads = measuring.spec.threads;
   conditions.precision = measuring.spec.precision;
   conditions.governor = settings_.board.governor();
+  if (settings_.invalid_timing) conditions.extra["emulated"] = "times mean nothing";
   if (measuring.frequency_count > 0) {
     conditions.frequency_hz =
         measuring.frequency_sum_hz / static_cast<double>(measuring.frequency_count);

@@ -105,18 +105,20 @@ std::string signal_name(int signal) {
 
 WorkerCommandLine WorkerCommandLine::of_this_program(int argc) {
   std::vector<std::string> words;
-  std::string cmdline = read_text("/proc/self/cmdline").value_or("");
+  // Not /proc/self, which user-mode emulators answer for: they leave themselves out.
+  std::string cmdline = read_text("/proc/thread-self/cmdline").value_or("");
   cmdline.push_back('\0');
   for (size_t begin = 0; begin < cmdline.size();) {
     const size_t end = cmdline.find('\0', begin);
     words.push_back(cmdline.substr(begin, end - begin));
     begin = end + 1;
   }
-  // What stands before main's argv[0] started the program: a dynamic loader and its options.
+  // What stands before main's argv[0] started the program: a dynamic loader, an emulator, their
+  // options.
   const size_t own =
       words.size() > static_cast<size_t>(argc) ? words.size() - static_cast<size_t>(argc) : 0;
   WorkerCommandLine command;
-  command.program = "/proc/self/exe";
+  command.program = "/proc/thread-self/exe";
   command.arguments.assign(words.begin(),
                            words.begin() + static_cast<ptrdiff_t>(std::min(own + 1, words.size())));
   command.arguments.emplace_back("--worker");

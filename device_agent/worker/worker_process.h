@@ -22,8 +22,8 @@ struct WorkerCommandLine {
   std::vector<std::string> arguments;  ///< argv, with argv[0]
 
   /// Returns the command that runs the current program with `--worker`, also when it was started
-  /// through a dynamic loader
-  /// (`ld.so --library-path lib lathe-agent`). `argc` is main's.
+  /// through a dynamic loader (`ld.so --library-path lib lathe-agent`) or an emulator. `argc` is
+  /// main's.
   static WorkerCommandLine of_this_program(int argc);
 };
 

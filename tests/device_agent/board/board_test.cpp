@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include "core/file.h"
+#include "device_agent/board/emulation.h"
 #include "tests/device_agent/board/recorded_boards.h"
 #include "tests/support/temporary_folder.h"
 
@@ -84,6 +86,24 @@ TEST_CASE("an emulated process is recognised by its name") {
   test::TemporaryFolder folder;
   write(folder.path() / "proc/self/comm", "qemu-aarch64\n");
   CHECK(read_board(folder.path()).emulated);
+}
+
+TEST_CASE("an emulated process is recognised by the program that the kernel runs in its place") {
+  test::TemporaryFolder folder;
+  const auto exe = folder.path() / "proc/thread-self/exe";
+  std::string program = read_file("/proc/self/exe").substr(0, 4096);
+  write(exe, program);
+  CHECK(emulation_evidence(folder.path()).empty());
+  program[18] = 2;  // SPARC
+  program[19] = 0;
+  write(exe, program);
+  CHECK(emulation_evidence(folder.path())
+            .rfind("/proc/thread-self/exe = a program for ELF machine 2, this one is for ", 0) ==
+        0);
+  CHECK(read_board(folder.path()).emulated);
+  write(exe, std::string(4096, 'x'));
+  CHECK(emulation_evidence(folder.path()).empty());
+  CHECK(emulation_evidence("/").empty());  // the tests themselves
 }
 
 TEST_CASE("the fingerprint depends on hardware and kernel, not on the board's state") {

@@ -1,0 +1,224 @@
+// Agents for other processors against the one for this machine. Run by scripts/check_boards.sh,
+// which builds them and names how to start each in LATHE_BOARD_AGENTS.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "latency/fleet/agent_client.h"
+#include "latency/fleet/local_agent.h"
+#include "latency/fleet/reference_check.h"
+#include "network/onnx.h"
+#include "network/reference_networks.h"
+#include "tests/device_agent/engine/random_graph.h"
+#include "tests/support/random_network.h"
+
+namespace lathe::latency {
+namespace {
+
+constexpr double kPatience_s = 300.0;  // an emulator is slow
+
+/// A network that every agent must run to the same outputs.
+struct ComparedModel {
+  std::string name;
+  std::string onnx;
+  network::Shape input;
+  Precision precision = Precision::Fp32;
+  double tolerance = 1e-4;  ///< relative to the largest output; 0: identical
+};
+
+ComparedModel fp32_model(const std::string& name, network::Network network, const Rng& rng) {
+  const network::Shape input = network.input_shape();
+  network::Weights weights = test::trained_looking_weights(network, rng);
+  return {name, network::to_onnx({std::move(network), std::move(weights)}), input};
+}
+
+std::vector<ComparedModel> reference_models() {
+  std::vector<ComparedModel> models;
+  for (const std::string& name : network::reference_network_names()) {
+    network::ReferenceOptions options;
+    options.resolution = 64;
+    options.classes = 100;
+    models.push_back(
+        fp32_model(name, network::reference_network(name, options), Rng(7).derive(name)));
+  }
+  return models;
+}
+
+std::vector<ComparedModel> random_models() {
+  std::vector<ComparedModel> models;
+  for (uint64_t seed = 1; seed <= 12; ++seed) {
+    const std::string number = std::to_string(seed);
+    models.push_back(fp32_model("graph " + number, device::testing::random_graph(seed, 20),
+                                Rng(seed).derive("weights")));
+    models.push_back(fp32_model("network " + number,
+                                test::random_network(Rng(seed).derive("network")),
+                                Rng(seed).derive("weights")));
+  }
+  return models;
+}
+
+/// An agent that is up, with a connection to it.
+class StartedAgent {
+ public:
+  explicit StartedAgent(const std::filesystem::path& program)
+      : name(program.filename()), agent_({program, {}}), client_(agent_.address(), token()) {}
+
+  const std::string name;
+  AgentClient& client() { return client_; }
+
+  AgentDescription describe() {
+    const auto description = client_.describe(kPatience_s);
+    REQUIRE_MESSAGE(description, name, ": ", description.failure().message);
+    return *description;
+  }
+
+  network::Tensor run(const ComparedModel& model, const network::Tensor& images) {
+    const auto lease = client_.acquire("boards", kPatience_s);
+    REQUIRE_MESSAGE(lease, name, ": ", lease.failure().message);
+    const std::string sha256 = sha256_hex(model.onnx);
+    const auto provided = client_.provide_model(sha256, model.onnx);
+    REQUIRE_MESSAGE(provided, name, ": ", provided.failure().message);
+    JobOptions options;
+    options.engine = "xnnpack";
+    options.precision = model.precision;
+    auto outputs = client_.run(**lease, sha256, options, images, kPatience_s);
+    REQUIRE_MESSAGE(outputs, name, ", ", model.name, ": ", outputs.failure().message);
+    return std::move(*outputs);
+  }
+
+ private:
+  Credentials token() const {
+    Credentials credentials;
+    credentials.token = agent_.token();
+    return credentials;
+  }
+
+  LocalAgent agent_;
+  AgentClient client_;
+};
+
+/// Programs in LATHE_BOARD_AGENTS, separated by colons.
+std::vector<std::filesystem::path> board_agents() {
+  const char* list = std::getenv("LATHE_BOARD_AGENTS");
+  std::vector<std::filesystem::path> programs;
+  std::istringstream stream(list == nullptr ? "" : list);
+  for (std::string program; std::getline(stream, program, ':');) programs.emplace_back(program);
+  if (programs.empty()) {
+    throw ConfigError("LATHE_BOARD_AGENTS is empty, expected programs (scripts/check_boards.sh)");
+  }
+  return programs;
+}
+
+double largest_magnitude(const network::Tensor& tensor) {
+  double largest = 0.0;
+  for (const float value : tensor.values) largest = std::max(largest, std::abs(double{value}));
+  return largest;
+}
+
+double largest_difference(const network::Tensor& a, const network::Tensor& b) {
+  double largest = 0.0;
+  for (size_t i = 0; i < a.values.size(); ++i)
+    largest = std::max(largest, std::abs(double{a.values[i]} - double{b.values[i]}));
+  return largest;
+}
+
+/// Returns the largest relative difference over the models.
+double compare(StartedAgent& here, StartedAgent& board, const std::vector<ComparedModel>& models) {
+  double worst = 0.0;
+  for (const ComparedModel& model : models) {
+    const network::Tensor images = test::random_tensor(model.input, Rng(11).derive(model.name));
+    const network::Tensor expected = here.run(model, images);
+    const network::Tensor outputs = board.run(model, images);
+    INFO(board.name, ", ", model.name);
+    REQUIRE(outputs.shape == expected.shape);
+    REQUIRE(outputs.values.size() == expected.values.size());
+    const double magnitude = largest_magnitude(expected);
+    REQUIRE(std::isfinite(magnitude));
+    REQUIRE(magnitude > 0.0);
+    const double difference = largest_difference(outputs, expected) / magnitude;
+    CHECK(difference <= model.tolerance);
+    worst = std::max(worst, difference);
+  }
+  return worst;
+}
+
+struct Agents {
+  StartedAgent here{LATHE_AGENT_PROGRAM};
+  std::vector<std::filesystem::path> boards = board_agents();
+};
+
+}  // namespace
+
+TEST_CASE("agents for boards say what they are, and that they are emulated") {
+  Agents agents;
+  const AgentDescription expected = agents.here.describe();
+  REQUIRE(expected.engines.size() == 1);
+  CHECK_FALSE(expected.emulated);
+  for (const auto& program : agents.boards) {
+    StartedAgent board(program);
+    INFO(board.name);
+    const AgentDescription description = board.describe();
+    CHECK(description.emulated);
+    CHECK(description.isa.rfind("arm", 0) == 0);
+    CHECK(description.agent_version == expected.agent_version);
+    REQUIRE(description.engines.size() == 1);
+    CHECK(description.engines[0].name == "xnnpack");
+    CHECK(description.engines[0].version == expected.engines[0].version);
+    CHECK(description.engines[0].operators == expected.engines[0].operators);
+    REQUIRE(!description.findings.empty());
+    CHECK(description.findings[0].topic == "emulator");
+    MESSAGE(board.name, ": ", description.isa, ", xnnpack ", description.engines[0].version);
+  }
+}
+
+TEST_CASE("times of an emulated agent are marked invalid, and no fleet trusts it") {
+  const ComparedModel model =
+      fp32_model("network", test::random_network(Rng(3)), Rng(3).derive("weights"));
+  MeasurementPlan plan;
+  plan.budget_s = 2.0;
+  plan.min_blocks = 4;
+  plan.max_blocks = 8;
+  for (const auto& program : board_agents()) {
+    StartedAgent board(program);
+    INFO(board.name);
+    AgentClient& client = board.client();
+    const std::string sha256 = sha256_hex(model.onnx);
+    const auto lease = client.acquire("boards", kPatience_s);
+    REQUIRE_MESSAGE(lease, lease.failure().message);
+    REQUIRE(client.provide_model(sha256, model.onnx));
+    JobOptions options;
+    options.engine = "xnnpack";
+    const auto estimate = client.measure(**lease, "emulated", sha256, options, plan, kPatience_s);
+    REQUIRE_MESSAGE(estimate, estimate.failure().message);
+    CHECK(estimate->verdict == Verdict::InvalidTiming);
+    CHECK(estimate->conditions.extra.at("emulated") == "times mean nothing");
+    CHECK(estimate->conditions.engine == "xnnpack");
+    CHECK(estimate->median_ms > 0.0);
+    const auto reference = measure_reference(client, **lease, DeviceConfig{});
+    REQUIRE_FALSE(reference);
+    CHECK(reference.failure().kind == FailureKind::Unsupported);
+  }
+}
+
+TEST_CASE("agents for boards compute what the agent for this machine computes") {
+  Agents agents;
+  const std::vector<ComparedModel> published = reference_models();
+  const std::vector<ComparedModel> random = random_models();
+  for (const auto& program : agents.boards) {
+    StartedAgent board(program);
+    const double of_published = compare(agents.here, board, published);
+    const double of_random = compare(agents.here, board, random);
+    MESSAGE(board.name, ": largest relative difference ", of_published, " in ", published.size(),
+            " published networks, ", of_random, " in ", random.size(), " random ones");
+  }
+}
+
+}  // namespace lathe::latency
