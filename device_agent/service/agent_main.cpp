@@ -22,12 +22,15 @@
 #include "device_agent/board/cores.h"
 #include "device_agent/board/system_files.h"
 #include "device_agent/service/agent_server.h"
+#include "device_agent/service/idle_memory.h"
 #include "device_agent/service/service_manager.h"
 #include "device_agent/worker/worker_main.h"
 
 namespace lathe::device {
 
 namespace {
+
+constexpr double kIdleInterval_s = 30.0;
 
 struct CommandLine {
   ServerOptions server;
@@ -140,16 +143,19 @@ FileDescriptor watch_parent() {
 
 enum class Ending { Signal, Orphaned };
 
-// Waits, and gives the service manager its signs of life meanwhile: none while the service hangs.
+// Waits. Meanwhile gives the service manager its signs of life, none while the service hangs, and
+// memory back while nobody holds the board.
 Ending wait_for_end(const FileDescriptor& signals, const FileDescriptor& parent,
                     const ServiceManager& manager, AgentServer& server) {
   std::array<pollfd, 2> watched{pollfd{signals.get(), POLLIN, 0}, pollfd{parent.get(), POLLIN, 0}};
-  const double interval_s = manager.watchdog_interval_s();
-  const int interval_ms = interval_s < 0.0 ? -1 : std::max(1, static_cast<int>(1e3 * interval_s));
+  const bool watchdog = manager.watchdog_interval_s() >= 0.0;
+  const double interval_s = watchdog ? manager.watchdog_interval_s() : kIdleInterval_s;
+  const int interval_ms = std::max(1, static_cast<int>(1e3 * interval_s));
   while (true) {
     const int ready = ::poll(watched.data(), watched.size(), interval_ms);
     if (ready > 0) break;
-    if (ready == 0 && server.responds(0.5 * interval_s)) manager.tell("WATCHDOG=1");
+    if (ready == 0 && watchdog && server.responds(0.5 * interval_s)) manager.tell("WATCHDOG=1");
+    if (!server.leased()) release_idle_memory();
   }
   if (watched[0].revents == 0) return Ending::Orphaned;
   signalfd_siginfo info{};
@@ -169,6 +175,7 @@ int serve(const CommandLine& line, int argc, const EngineRegistry& engines) {
               settings.usable_cores.back());
   std::fflush(stdout);
   if (!line.port_file.empty()) write_file_atomically(line.port_file, server.address() + "\n");
+  release_idle_memory();
   const ServiceManager manager;
   manager.tell("READY=1\nSTATUS=listens on " + server.address() + ", measures on core " +
                std::to_string(settings.usable_cores.back()));

@@ -129,6 +129,8 @@ bool AgentServer::responds(double timeout_s) {
   return stub->Describe(&context, {}, &response).ok();
 }
 
+bool AgentServer::leased() const { return state_->service.leased(); }
+
 AgentServer::~AgentServer() { stop(0.0); }
 
 void AgentServer::stop(double limit_s) {

@@ -37,6 +37,8 @@ class AgentServer {
   /// Whether the service answers a call of its own within `timeout_s`: the sign of life that a
   /// watchdog waits for.
   bool responds(double timeout_s);
+  /// Whether a controller holds the board now.
+  bool leased() const;
 
   /// Drains: refuses new work, lets the current job end within `limit_s`, closes every stream and
   /// stops. Idempotent.

@@ -49,6 +49,8 @@ class AgentService final : public v1::DeviceAgent::CallbackService {
   /// Refuses new leases and jobs, lets the current job end within `limit_s`, then closes every
   /// stream.
   void drain(double limit_s);
+  /// Returns whether a controller holds the board now.
+  bool leased() const { return leases_.held(); }
 
  private:
   grpc::Status authorize(const grpc::CallbackServerContext& context) const;

@@ -17,6 +17,7 @@
 #include "core/clock.h"
 #include "core/file.h"
 #include "core/file_descriptor.h"
+#include "device_agent/service/idle_memory.h"
 #include "device_agent/service/service_manager.h"
 #include "tests/device_agent/service/agent_fixture.h"
 #include "tests/support/temporary_folder.h"
@@ -97,6 +98,28 @@ std::unique_ptr<v1::DeviceAgent::Stub> connect(const std::string& address) {
 }
 
 }  // namespace
+
+TEST_CASE("pages of programs and libraries are given back and come again when they are used") {
+  const auto file_pages = [] {
+    std::ifstream statm("/proc/self/statm");
+    long size = 0;
+    long resident = 0;
+    long of_files = 0;
+    statm >> size >> resident >> of_files;
+    return of_files;
+  };
+  AgentFixture agent;
+  v1::DescribeResponse before;
+  grpc::ClientContext first;
+  REQUIRE(agent.stub().Describe(&first, {}, &before).ok());
+  const long used = file_pages();
+  release_idle_memory();
+  CHECK(file_pages() < used);
+  v1::DescribeResponse after;
+  grpc::ClientContext second;
+  REQUIRE(agent.stub().Describe(&second, {}, &after).ok());
+  CHECK(after.fingerprint() == before.fingerprint());
+}
 
 TEST_CASE("the agent says where it listens and stops at SIGTERM") {
   test::TemporaryFolder folder;
