@@ -71,14 +71,8 @@ make_links_relative() {
 # fetch_sysroot ARCHITECTURE FOLDER: the board's packages, unpacked in FOLDER/sysroot, all of them or none.
 fetch_sysroot() {
   local architecture="$1" folder="$2" wanted package compiler
-  case "$suite" in
-    bookworm) compiler=libstdc++-12-dev ;;
-    trixie) compiler=libstdc++-14-dev ;;
-    *)
-      echo "$program: --suite = $suite, expected bookworm or trixie" >&2
-      return 2
-      ;;
-  esac
+  compiler=libstdc++-12-dev
+  [[ "$suite" == bookworm ]] || compiler=libstdc++-14-dev
   wanted="$suite ${packages[*]} $compiler"
   if [[ "$(cat "$folder/sysroot.packages" 2>/dev/null)" == "$wanted" ]]; then
     echo "sysroot of $architecture: $folder/sysroot is there"
@@ -217,8 +211,14 @@ while (($# > 0)); do
       exit 0
       ;;
     --suite)
-      suite="${2:?$program: --suite needs a name, such as bookworm}"
-      shift
+      suite="${2:-}"
+      case "$suite" in
+        bookworm | trixie) shift ;;
+        *)
+          echo "$program: --suite = $suite, expected bookworm or trixie" >&2
+          exit 2
+          ;;
+      esac
       ;;
     *)
       choose "$1" || exit 2

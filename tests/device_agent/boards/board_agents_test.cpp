@@ -64,7 +64,7 @@ ComparedModel random_model(const std::string& name, const network::Network& netw
 
 std::vector<ComparedModel> random_models() {
   std::vector<ComparedModel> models;
-  for (uint64_t seed = 1; seed <= 12; ++seed) {
+  for (uint64_t seed = 1; seed <= 8; ++seed) {
     const std::string number = std::to_string(seed);
     models.push_back(
         random_model("graph " + number, device::testing::random_graph(seed, 20), seed));
