@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the agent for 64-bit and 32-bit ARM boards, starts what was packaged under an emulator and runs a client
 # against it: the agents describe themselves, mark their times as invalid, and compute what the agent for this
-# machine computes (tests/device_agent/boards/). Checks the packages, too. Exit status 0: all of it is right.
+# machine computes (tests/latency/fleet/board_agents_test.cpp). Checks the packages, too. Exit status 0: all of it is right.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 cd "$root"
 
