@@ -18,6 +18,7 @@
 #include "network/onnx.h"
 #include "network/reference_networks.h"
 #include "tests/device_agent/engine/random_graph.h"
+#include "tests/support/quantized_model.h"
 #include "tests/support/random_network.h"
 
 namespace lathe::latency {
@@ -139,7 +140,7 @@ double largest_difference(const network::Tensor& a, const network::Tensor& b) {
   return largest;
 }
 
-/// Returns the largest relative difference over the models.
+/// Returns the largest difference over the models, relative to each one's largest output.
 double compare(StartedAgent& here, StartedAgent& board, const std::vector<ComparedModel>& models) {
   double worst = 0.0;
   for (const ComparedModel& model : models) {
@@ -159,10 +160,28 @@ double compare(StartedAgent& here, StartedAgent& board, const std::vector<Compar
   return worst;
 }
 
-/// Everything that is compared. Quantised models join with Precision::Int8 and their own tolerance.
-std::vector<ComparedModel> compared_models() {
-  std::vector<ComparedModel> models = reference_models();
-  for (ComparedModel& model : random_models()) models.push_back(std::move(model));
+// Integers leave nothing to rounding: every processor must give the same.
+ComparedModel int8_model(const std::string& name, const network::Network& network, uint64_t seed) {
+  const network::Model model = test::quantized_model(
+      {network, test::trained_looking_weights(network, Rng(seed).derive("weights"))},
+      Rng(seed).derive("images"));
+  return {name + " in int8", network::to_onnx(model), network.input_shape(), Precision::Int8, 0.0};
+}
+
+std::vector<ComparedModel> int8_models() {
+  std::vector<ComparedModel> models;
+  for (const std::string& name : network::reference_network_names()) {
+    network::ReferenceOptions options;
+    options.resolution = 32;
+    options.classes = 10;
+    models.push_back(int8_model(name, network::reference_network(name, options), 7));
+  }
+  for (uint64_t seed = 1; seed <= 8; ++seed) {
+    const std::string number = std::to_string(seed);
+    models.push_back(int8_model("graph " + number, device::testing::random_graph(seed, 20), seed));
+    models.push_back(
+        int8_model("network " + number, test::random_network(Rng(seed).derive("network")), seed));
+  }
   return models;
 }
 
@@ -170,6 +189,16 @@ struct Agents {
   StartedAgent here{LATHE_AGENT_PROGRAM};
   std::vector<std::filesystem::path> boards = board_agents();
 };
+
+void compare_on_all_boards(const std::vector<ComparedModel>& models) {
+  Agents agents;
+  for (const auto& program : agents.boards) {
+    StartedAgent board(program);
+    const double worst = compare(agents.here, board, models);
+    MESSAGE(board.name, ": largest relative difference ", worst, " over ", models.size(),
+            " networks");
+  }
+}
 
 }  // namespace
 
@@ -223,15 +252,14 @@ TEST_CASE("times of an emulated agent are marked invalid, and no fleet trusts it
   }
 }
 
-TEST_CASE("agents for boards compute what the agent for this machine computes") {
-  Agents agents;
-  const std::vector<ComparedModel> models = compared_models();
-  for (const auto& program : agents.boards) {
-    StartedAgent board(program);
-    const double worst = compare(agents.here, board, models);
-    MESSAGE(board.name, ": largest relative difference ", worst, " over ", models.size(),
-            " networks");
-  }
+TEST_CASE("agents for boards compute in fp32 what the agent for this machine computes") {
+  std::vector<ComparedModel> models = reference_models();
+  for (ComparedModel& model : random_models()) models.push_back(std::move(model));
+  compare_on_all_boards(models);
+}
+
+TEST_CASE("agents for boards compute the same integers as the agent for this machine") {
+  compare_on_all_boards(int8_models());
 }
 
 }  // namespace lathe::latency
