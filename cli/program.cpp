@@ -150,6 +150,12 @@ void add_device_commands(CLI::App& app, Arguments& arguments) {
       "--sustain", arguments.measure.sustain,
       "Heat the board to its steady state first, so long at most, such as 5min: "
       "what a network takes that runs without pause (default: the config's, or no)");
+  measure
+      ->add_option("--energy", arguments.measure.energy,
+                   "Run for so long more while the board's energy sensor is read (default: the "
+                   "config's, or no; alone: 5s)")
+      ->expected(0, 1)
+      ->default_str("5s");
   measure->add_flag("--profile", arguments.measure.profile, "Also time every operator");
   measure->add_option("--output", arguments.measure.output,
                       "Write the result as JSON to this file");

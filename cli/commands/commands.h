@@ -51,6 +51,7 @@ struct MeasureArguments {
   std::optional<double> half_width;  ///< of the interval, relative; default: the device's plan
   std::string budget;                ///< board time, "20s"; default: the device's plan
   std::string sustain;               ///< "5min"; empty: the device's plan
+  std::string energy;                ///< "5s"; empty: the device's plan
   bool profile = false;
   std::filesystem::path output;  ///< JSON; empty: none
 };

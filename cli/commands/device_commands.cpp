@@ -87,6 +87,7 @@ Json to_json(const latency::AgentDescription& agent) {
           {"governor", agent.governor},
           {"usable_cores", agent.usable_cores},
           {"memory_bytes", agent.memory_bytes},
+          {"energy_sensor", agent.energy_sensor},
           {"emulated", agent.emulated},
           {"jobs_done", agent.jobs_done},
           {"engines", engines},
@@ -109,6 +110,7 @@ void print_agent(const latency::AgentDescription& agent) {
   line("cores", std::to_string(agent.usable_cores) + " usable, governor " +
                     (agent.governor.empty() ? "unknown" : agent.governor));
   line("memory", format_bytes(static_cast<double>(agent.memory_bytes)));
+  line("energy", agent.energy_sensor.empty() ? "no sensor" : agent.energy_sensor);
   line("isa", agent.isa);
   line("kernel", agent.kernel);
   for (const auto& engine : agent.engines) {
@@ -207,6 +209,14 @@ Measured measure_on(latency::Fleet& fleet, const latency::DeviceConfig& device,
     }
     plan.sustain_s = *sustain_s;
   }
+  if (!arguments.energy.empty()) {
+    const std::optional<double> energy_s = parse_duration_s(arguments.energy);
+    if (!energy_s || *energy_s < 0.1 || *energy_s > 600.0) {
+      throw ConfigError("--energy " + arguments.energy +
+                        ": expected a time from 100ms to 10min, such as 5s");
+    }
+    plan.energy_s = *energy_s;
+  }
   const auto result = fleet.measure_model(device.name, onnx, plan);
   if (!result.ok()) {
     throw DeviceError("device " + device.name + ": " + arguments.model.string() + ": " +
@@ -261,6 +271,14 @@ void print_measured(const std::vector<Measured>& results) {
          latency::to_string(latency.verdict)});
   }
   std::printf("%s", table.text().c_str());
+  for (const Measured& measured : results) {
+    if (!measured.latency.energy) continue;
+    const latency::EnergyEstimate& energy = *measured.latency.energy;
+    std::printf("%s: %s mJ an inference, 95 %% interval %s .. %s; %s W by %s while it runs\n",
+                measured.device.c_str(), fixed(energy.mean_mj, 3).c_str(),
+                fixed(energy.interval_mj.low, 3).c_str(), fixed(energy.interval_mj.high, 3).c_str(),
+                fixed(energy.power_w, 2).c_str(), energy.sensor.c_str());
+  }
   for (const Measured& measured : results) {
     if (!measured.operators.empty()) print_profile(measured.operators);
   }

@@ -52,7 +52,7 @@ std::string asked_of(const latency::DeviceConfig& device, const RunConfig& confi
   std::snprintf(text, sizeof(text), "%s, %d threads, %s, half-width %g", device.engine.c_str(),
                 device.threads, latency::to_string(device.precision),
                 config.exported.confirm_half_width);
-  return text;
+  return device.plan.energy_s > 0.0 ? std::string(text) + ", energy" : text;
 }
 
 /// The folders of networks, also of those that a killed process was about to rename.
@@ -74,8 +74,10 @@ size_t argmax(const float* values, size_t count) {
 }  // namespace
 
 std::string front_device(const search::SearchOptions& options) {
-  for (const search::Metric& metric : options.problem.objectives) {
-    if (metric.kind == search::MetricKind::Latency) return metric.device;
+  for (const search::MetricKind kind : {search::MetricKind::Latency, search::MetricKind::Energy}) {
+    for (const search::Metric& metric : options.problem.objectives) {
+      if (metric.kind == kind) return metric.device;
+    }
   }
   return "";
 }
@@ -190,7 +192,7 @@ bool Exporter::holds(const ChosenNetwork& network) const {
 bool Exporter::holds(const search::Metrics& searched, const NetworkResult& result) const {
   search::Metrics metrics = searched;
   for (const auto& [device, confirmation] : result.confirmed) {
-    metrics[{search::MetricKind::Latency, device}] = search::latency_value(confirmation.estimate);
+    search::set_measured(metrics, device, confirmation.estimate);
   }
   if (result.validation) {
     metrics[{search::MetricKind::Accuracy, ""}] = search::accuracy_value(*result.validation);

@@ -20,8 +20,8 @@ struct ChosenNetwork {
   search::Evaluated evaluated;
 };
 
-/// The device whose latency orders the front: the first latency objective's, or an empty string
-/// when the search has none (then MACs order it).
+/// The device whose latency orders the front: the first latency objective's, else the first energy
+/// objective's, or an empty string when the search has neither (then MACs order it).
 std::string front_device(const search::SearchOptions& options);
 
 /// Makes, confirms and tests the files of chosen networks, in `export/ID/` of the run folder:

@@ -53,8 +53,11 @@ std::optional<double> value_of(const FrontNetwork& network, const search::Metric
       if (latency == nullptr) return std::nullopt;
       return latency->high_ms;
     }
-    case search::MetricKind::Energy:
-      return std::nullopt;
+    case search::MetricKind::Energy: {
+      const report::Latency* latency = report::best_latency(network, metric.device);
+      if (latency == nullptr || !latency->energy) return std::nullopt;
+      return latency->energy->high_mj;
+    }
   }
   return std::nullopt;
 }

@@ -99,7 +99,7 @@ void Pipeline::measure_smallest() {
   search::Metrics measured;
   for (const search::Constraint& constraint : config_.search.problem.constraints) {
     const search::Metric& metric = constraint.metric;
-    if (metric.kind != search::MetricKind::Latency || measured.count(metric) != 0) continue;
+    if (!search::is_measured(metric.kind) || measured.count(metric) != 0) continue;
     if (config_.tables.count(metric.device) != 0) continue;
     search::LatencyEvaluator& device = evaluators_.latency(metric.device);
     const search::Candidate smallest =
@@ -109,7 +109,7 @@ void Pipeline::measure_smallest() {
       throw DeviceError("device " + metric.device + ": measuring the smallest network: " +
                         to_string(result.failure().kind) + ": " + result.failure().message);
     }
-    measured[metric] = search::latency_value(*result);
+    search::set_measured(measured, metric.device, *result);
   }
   search::check_feasible(*config_.space, config_.search.problem.constraints, measured);
 }

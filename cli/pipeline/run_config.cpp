@@ -173,6 +173,23 @@ void check_devices(ConfigSection search, const RunConfig& config) {
   }
 }
 
+/// A board that energy is asked of measures it, for a while that gives most sensors a percent.
+void settle_energy(ConfigSection search, RunConfig& config) {
+  constexpr double kEnergyS = 5.0;
+  for (const search::Metric& metric : config.search.problem.metrics()) {
+    if (metric.kind != search::MetricKind::Energy) continue;
+    for (latency::DeviceConfig& device : config.devices) {
+      if (device.name != metric.device) continue;
+      if (device.plan.energy_s == 0.0) device.plan.energy_s = kEnergyS;
+      const auto table = config.tables.find(device.name);
+      if (table != config.tables.end() && table->second.energy.empty()) {
+        search.fault("objectives", "no " + search::to_string(metric) + " unless device " +
+                                       device.name + " has a key `energy: COLUMN`");
+      }
+    }
+  }
+}
+
 /// As a shell takes it.
 std::string quoted(const std::string& word) {
   const char* plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./=+-:,@%";
@@ -194,7 +211,8 @@ std::string identity_of(const search::ReplayOptions& table) {
   std::snprintf(text, sizeof(text), ", scale %g, noise %g, %g s", table.scale, table.noise,
                 table.seconds);
   return "table sha256 " + sha256_hex(read_file(table.table)).substr(0, 16) + ", key " + table.key +
-         ", column " + table.column + text + "\n";
+         ", column " + table.column + (table.energy.empty() ? "" : ", energy " + table.energy) +
+         text + "\n";
 }
 
 /// A line a setting. The export may change and boards may come and go in a run; the data, the space
@@ -282,6 +300,7 @@ RunConfig read_run_config(const std::filesystem::path& file,
   ConfigSection search = root.section("search");
   config.search = search::read_search_options(search);
   check_devices(search, config);
+  settle_energy(search, config);
   read_block_tables(search, config);
   read_compress(root.section("compress"), config);
   read_export(root.section("export"), config.exported);

@@ -19,6 +19,11 @@ report::Latency latency_of(const latency::LatencyEstimate& estimate) {
   latency.processes = estimate.processes;
   latency.wall_s = estimate.wall_s;
   latency.verdict = latency::to_string(estimate.verdict);
+  if (estimate.energy) {
+    const latency::EnergyEstimate& energy = *estimate.energy;
+    latency.energy = report::Energy{energy.mean_mj, energy.interval_mj.low, energy.interval_mj.high,
+                                    energy.power_w, energy.sensor};
+  }
   return latency;
 }
 

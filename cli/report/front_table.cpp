@@ -32,6 +32,24 @@ std::string latency_cell(const FrontNetwork& network, const std::string& device,
                             : " ~");
 }
 
+/// "5.42 ±0.6 %"; "-" where no energy was measured.
+std::string energy_cell(const FrontNetwork& network, const std::string& device) {
+  const Latency* latency = best_latency(network, device);
+  if (latency == nullptr || !latency->energy) return "-";
+  const Energy& energy = *latency->energy;
+  std::array<char, 32> percent{};
+  std::snprintf(percent.data(), percent.size(), " ±%.1f %%",
+                std::min(100.0 * (energy.high_mj - energy.mean_mj) / energy.mean_mj, 999.0));
+  return milliseconds(energy.mean_mj) + percent.data();
+}
+
+bool any_energy(const RunSummary& summary, const std::string& device) {
+  return std::any_of(summary.front.begin(), summary.front.end(), [&](const FrontNetwork& network) {
+    const Latency* latency = best_latency(network, device);
+    return latency != nullptr && latency->energy;
+  });
+}
+
 std::string role_cell(const FrontNetwork& network) {
   std::string text = network.feasible ? "" : "infeasible";
   for (const std::string& role : network.roles) text += (text.empty() ? "" : ", ") + role;
@@ -68,6 +86,8 @@ std::string device_table(const RunSummary& summary, const std::string& device, b
   if (first) header.push_back(looked_up ? "accuracy" : "val");
   if (first && !looked_up) header.push_back("test");
   header.push_back("ms @ " + shorten(one_line(device), device_limit));
+  const bool energy = any_energy(summary, device);
+  if (energy) header.push_back("mJ");
   if (first) header.insert(header.end(), {"MACs", "params"});
   if (first && !looked_up) header.push_back("size");
   cli::TextTable table(header);
@@ -77,6 +97,7 @@ std::string device_table(const RunSummary& summary, const std::string& device, b
     if (first) cells.push_back(fraction(network.validation.top1));
     if (first && !looked_up) cells.push_back(test_cell(network));
     cells.push_back(latency_cell(network, device, any_searched_only(summary)));
+    if (energy) cells.push_back(energy_cell(network, device));
     if (first) {
       cells.insert(cells.end(), {format_count(static_cast<double>(network.macs)),
                                  format_count(static_cast<double>(network.params))});
@@ -122,6 +143,10 @@ std::string front_table(const RunSummary& summary) {
     text += (d == 0 ? "" : "\n") + fitted_table(summary, devices[d], d == 0);
   }
   text += "ms: median latency at batch 1 ± confidence interval";
+  if (std::any_of(devices.begin(), devices.end(),
+                  [&](const std::string& device) { return any_energy(summary, device); })) {
+    text += ", mJ: energy of one inference";
+  }
   if (any_searched_only(summary)) text += ", ~ as searched, not confirmed";
   return text + "\n";
 }

@@ -17,6 +17,15 @@ struct Accuracy {
   int64_t images = 0;
 };
 
+/// What one inference draws, the idle draw of all that the sensor covers included.
+struct Energy {
+  double mean_mj = 0.0;
+  double low_mj = 0.0;  ///< ends of the mean's confidence interval, at the latency's level
+  double high_mj = 0.0;
+  double power_w = 0.0;  ///< while the network ran
+  std::string sensor;
+};
+
 /// Latency of one inference at batch 1.
 struct Latency {
   double median_ms = 0.0;
@@ -30,6 +39,7 @@ struct Latency {
   int64_t processes = 1;
   double wall_s = 0.0;            ///< board time spent
   std::string verdict = "clean";  ///< name of a latency::Verdict
+  std::optional<Energy> energy;   ///< where it was asked for
 };
 
 /// Under what circumstances a latency holds.

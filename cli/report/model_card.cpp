@@ -27,6 +27,11 @@ std::string latency_text(const Latency& latency) {
          milliseconds(latency.high_ms) + "]";
 }
 
+std::string energy_text(const Energy& energy) {
+  return milliseconds(energy.mean_mj) + " mJ [" + milliseconds(energy.low_mj) + ", " +
+         milliseconds(energy.high_mj) + "]";
+}
+
 const Latency* best_of(const FrontLatency& latency) {
   if (latency.confirmed) return &*latency.confirmed;
   return latency.searched ? &*latency.searched : nullptr;
@@ -48,6 +53,10 @@ std::string head(const RunSummary& summary, const FrontNetwork& network) {
     if (best == nullptr) continue;
     text += row({"latency on " + markdown(latency.device),
                  latency_text(*best) + (latency.confirmed ? "" : " (not confirmed)")});
+    if (best->energy) {
+      text += row({"energy on " + markdown(latency.device),
+                   energy_text(*best->energy) + (latency.confirmed ? "" : " (not confirmed)")});
+    }
   }
   text += row({"multiply-accumulates", format_count(static_cast<double>(network.macs))});
   text += row({"parameters", format_count(static_cast<double>(network.params))});
@@ -151,6 +160,25 @@ std::string boards(const RunSummary& summary, const std::string& name) {
   return join(models, ", ");
 }
 
+/// Empty where none was measured.
+std::string energy_table(const FrontNetwork& network) {
+  std::string rows;
+  for (const FrontLatency& entry : network.latencies) {
+    const Latency* best = best_of(entry);
+    if (best == nullptr || !best->energy) continue;
+    const auto text = [](const std::optional<Latency>& latency) {
+      return latency && latency->energy ? energy_text(*latency->energy) : std::string("-");
+    };
+    rows += row({markdown(entry.device), text(entry.searched), text(entry.confirmed),
+                 significant(best->energy->power_w, 3) + " W", markdown(best->energy->sensor)});
+  }
+  if (rows.empty()) return "";
+  return "Energy of one inference, run without pause: mean [confidence interval]. It includes what "
+         "would be drawn idle by all that the sensor covers.\n\n" +
+         table_head({"device", "during the search", "confirmed afterwards", "power", "sensor"}) +
+         rows + "\n";
+}
+
 std::string latency(const RunSummary& summary, const FrontNetwork& network) {
   std::string text =
       "## Latency\n\nOf one inference at batch 1 with the input in memory: median [confidence "
@@ -166,7 +194,7 @@ std::string latency(const RunSummary& summary, const FrontNetwork& network) {
                  best != nullptr ? milliseconds(best->p99_ms) + " ms" : "-",
                  entry.conditions ? conditions_text(*entry.conditions) : "-"});
   }
-  return text + "\n";
+  return text + "\n" + energy_table(network);
 }
 
 std::string files(const FrontNetwork& network) {

@@ -39,6 +39,27 @@ std::vector<std::string> all_devices(const RunSummary& summary) {
   return names;
 }
 
+/// As latency_columns(), of the energy; null if no candidate has one.
+Json energy_columns(const RunSummary& summary, const std::string& device) {
+  Json columns = {{"mean", Json::array()}, {"low", Json::array()}, {"high", Json::array()}};
+  bool any = false;
+  for (const CandidateRecord& candidate : summary.search.candidates) {
+    const auto found =
+        std::find_if(candidate.latencies.begin(), candidate.latencies.end(),
+                     [&](const DeviceLatency& entry) { return entry.device == device; });
+    if (found == candidate.latencies.end() || !found->latency.energy) {
+      for (Json& column : columns) column.push_back(nullptr);
+      continue;
+    }
+    any = true;
+    const Energy& energy = *found->latency.energy;
+    columns["mean"].push_back(rounded(energy.mean_mj, "mean_mj", candidate.index));
+    columns["low"].push_back(rounded(energy.low_mj, "low_mj", candidate.index));
+    columns["high"].push_back(rounded(energy.high_mj, "high_mj", candidate.index));
+  }
+  return any ? columns : Json(nullptr);
+}
+
 Json latency_columns(const RunSummary& summary, const std::string& device) {
   Json median = Json::array();
   Json low = Json::array();
@@ -104,8 +125,10 @@ Json candidate_columns(const RunSummary& summary, const std::vector<std::string>
     columns["stopped_at"].push_back(stopped_at(candidate));
   }
   columns["latencies"] = Json::array();
+  columns["energies"] = Json::array();
   for (const std::string& device : devices) {
     columns["latencies"].push_back(latency_columns(summary, device));
+    columns["energies"].push_back(energy_columns(summary, device));
   }
   return columns;
 }

@@ -32,11 +32,14 @@ struct Fields;
 
 LATHE_FIELDS(Accuracy, field("top1", &T::top1), field("standard_error", &T::standard_error),
              field("images", &T::images));
+LATHE_FIELDS(Energy, field("mean_mj", &T::mean_mj), field("low_mj", &T::low_mj),
+             field("high_mj", &T::high_mj), field("power_w", &T::power_w),
+             field("sensor", &T::sensor));
 LATHE_FIELDS(Latency, field("median_ms", &T::median_ms), field("low_ms", &T::low_ms),
              field("high_ms", &T::high_ms), field("level", &T::level), field("p90_ms", &T::p90_ms),
              field("p99_ms", &T::p99_ms), field("kept", &T::kept), field("rejected", &T::rejected),
              field("processes", &T::processes), field("wall_s", &T::wall_s),
-             field("verdict", &T::verdict));
+             field("verdict", &T::verdict), field("energy", &T::energy));
 LATHE_FIELDS(Conditions, field("engine", &T::engine), field("engine_version", &T::engine_version),
              field("isa", &T::isa), field("threads", &T::threads),
              field("precision", &T::precision), field("governor", &T::governor),

@@ -5,6 +5,7 @@
 
 #include "device_agent/board/doctor_checks.h"
 #include "device_agent/board/emulation.h"
+#include "device_agent/board/energy_meter.h"
 #include "device_agent/board/system_files.h"
 
 namespace lathe::device {
@@ -156,6 +157,17 @@ void check_temperature(Patient& patient) {
                 "fit a heat sink or a fan, or let the board rest");
     return;
   }
+}
+
+void check_energy(Patient& patient) {
+  if (!energy_sources(patient.options.root).empty()) return;
+  const auto closed = closed_energy_files(patient.options.root);
+  if (closed.empty()) return;
+  const std::string file =
+      "/" + closed.front().lexically_relative(patient.options.root).generic_string();
+  patient.add(Severity::Note, "energy", file + " cannot be read by the agent",
+              "the board has an energy sensor, but energy cannot be measured",
+              "sudo chmod a+r " + file + "    # after every start; then restart the agent");
 }
 
 }  // namespace lathe::device

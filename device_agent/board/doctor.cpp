@@ -92,8 +92,8 @@ std::vector<Finding> Doctor::examine(bool measuring) {
   Patient patient(options_, passed(), measuring);
   for (const auto check :
        {check_emulation, check_governor, check_clock_limits, check_boost, check_throttling,
-        check_temperature, check_shared_core, check_busy_core, check_load, check_reserved_core,
-        check_memory, check_kernel, check_rights, check_quota}) {
+        check_temperature, check_energy, check_shared_core, check_busy_core, check_load,
+        check_reserved_core, check_memory, check_kernel, check_rights, check_quota}) {
     check(patient);
   }
   std::stable_sort(patient.findings.begin(), patient.findings.end(),

@@ -44,6 +44,7 @@ void check_clock_limits(Patient& patient);
 void check_boost(Patient& patient);
 void check_throttling(Patient& patient);
 void check_temperature(Patient& patient);
+void check_energy(Patient& patient);
 // ... and what else runs, and what the agent may do.
 void check_shared_core(Patient& patient);
 void check_busy_core(Patient& patient);

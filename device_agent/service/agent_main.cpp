@@ -39,6 +39,7 @@ struct CommandLine {
   int core = -1;
   int64_t memory_limit_bytes = int64_t{512} << 20;
   double drain_s = 30.0;
+  std::string energy_sensor;
   bool emulated = false;
   bool die_with_parent = false;
 };
@@ -85,6 +86,8 @@ void define(CLI::App& app, CommandLine& line) {
   app.add_option("--drain", line.drain_s, "seconds that the current job may take after SIGTERM")
       ->check(CLI::Range(0.0, 3600.0))
       ->capture_default_str();
+  app.add_option("--energy-sensor", line.energy_sensor,
+                 "sensor that measures energy, by name; default: the one that covers most");
   app.add_flag("--emulated", line.emulated, "this machine is emulated: mark every time as invalid");
   app.add_flag("--die-with-parent", line.die_with_parent,
                "end when the program that started the agent ends");
@@ -98,6 +101,7 @@ AgentSettings make_settings(const CommandLine& line, int argc, const EngineRegis
   settings.board.emulated = settings.board.emulated || line.emulated;
   settings.invalid_timing = settings.board.emulated;
   settings.memory_limit_bytes = line.memory_limit_bytes;
+  settings.energy = choose_energy_source(settings.board_root, line.energy_sensor);
   settings.usable_cores = choose_cores(settings.board_root, settings.board, line.core);
   return settings;
 }

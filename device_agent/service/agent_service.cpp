@@ -135,6 +135,7 @@ grpc::ServerUnaryReactor* AgentService::Describe(grpc::CallbackServerContext* co
   response->set_leased(leases_.held());
   response->set_draining(leases_.closed());
   response->set_max_model_bytes(options_.max_model_bytes);
+  if (settings_.energy) response->set_energy_sensor(settings_.energy->name);
   for (const Finding& finding : doctor_.examine(leases_.held()))
     *response->add_findings() = to_wire(finding);
   return finish(context, grpc::Status::OK);

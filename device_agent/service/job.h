@@ -2,10 +2,12 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "device_agent/board/board.h"
+#include "device_agent/board/energy_meter.h"
 #include "device_agent/engine/engine.h"
 #include "device_agent/service/model_store.h"
 #include "device_agent/worker/worker_process.h"
@@ -19,8 +21,9 @@ struct AgentSettings {
   WorkerCommandLine worker;
   std::filesystem::path board_root = "/";
   BoardInfo board;
-  std::vector<int> usable_cores;  ///< measuring core last
-  bool invalid_timing = false;    ///< emulated: results say so
+  std::optional<EnergySource> energy;  ///< what measures energy; nothing: the board cannot
+  std::vector<int> usable_cores;       ///< measuring core last
+  bool invalid_timing = false;         ///< emulated: results say so
   int64_t memory_limit_bytes = int64_t{512}
                                << 20;  ///< of a worker, beyond what it has at its start
   double grace_s = 20.0;  ///< beyond a job's budget, for starting, loading and one slow inference

@@ -7,6 +7,7 @@
 #include "core/clock.h"
 #include "core/statistics.h"
 #include "device_agent/service/wire.h"
+#include "latency/measurement/energy.h"
 #include "lathe/internal/worker.pb.h"
 
 namespace lathe::device {
@@ -78,6 +79,7 @@ struct JobDriver::Measuring {
   int64_t frequency_count = 0;
   double temperature_c = -1.0;
   bool real_time = false;
+  std::optional<latency::EnergyEstimate> energy = std::nullopt;
   double elapsed_s() const { return now_s() - start_s; }
 };
 
@@ -209,6 +211,11 @@ Result<v1::LatencyResult> JobDriver::measure(const JobSpec& spec,
                                              const latency::MeasurementPlan& plan,
                                              const ProgressCall& progress,
                                              const Cancellation& cancellation) {
+  if (plan.energy_s > 0.0 && !settings_.energy) {
+    return Failure{FailureKind::Unsupported,
+                   "energy: the board has no sensor that the agent can read (lathe devices "
+                   "--doctor says more)"};
+  }
   const Result<double> reference = calibrated_reference(spec, cancellation);
   if (!reference) return reference.failure();
   Calibration& calibration = calibrations_[spec.engine + "/" + std::to_string(spec.threads)];
@@ -224,7 +231,7 @@ Result<v1::LatencyResult> JobDriver::measure(const JobSpec& spec,
                       cancellation,
                       session,
                       start_s,
-                      start_s + plan.budget_s + plan.sustain_s + settings_.grace_s,
+                      start_s + plan.budget_s + plan.sustain_s + plan.energy_s + settings_.grace_s,
                       reference.value()};
   while (true) {
     const latency::Step step = session.next();
@@ -240,14 +247,45 @@ Result<v1::LatencyResult> JobDriver::measure(const JobSpec& spec,
     message.set_half_width(session.half_width());
     progress(message);
   }
+  if (plan.energy_s > 0.0) {
+    Result<latency::EnergyEstimate> energy = measure_energy(measuring);
+    if (!energy) return energy.failure();
+    measuring.energy = *energy;
+  }
   measuring.worker.reset();
   calibration.variance = session.learned_variance();
   return make_result(measuring);
 }
 
+/// In the last process, which is warm.
+Result<latency::EnergyEstimate> JobDriver::measure_energy(Measuring& measuring) const {
+  WorkerCommand command;
+  internal::MeasureEnergy& request = *command.mutable_measure_energy();
+  request.set_source(settings_.energy->name);
+  request.set_count(latency::kEnergyWindows);
+  request.set_window_s(measuring.plan.energy_s / latency::kEnergyWindows);
+  Result<WorkerEvent> event =
+      measuring.worker->call(command, measuring.deadline_s, measuring.cancellation);
+  if (!event) return event.failure();
+  std::vector<latency::EnergyWindow> windows;
+  for (const internal::EnergyWindow& window : event->energy_measured().windows()) {
+    windows.push_back({window.joules(), window.duration_s(), window.inferences()});
+    if (window.joules() > 0.0) continue;
+    return Failure{FailureKind::Unsupported,
+                   "energy sensor " + settings_.energy->name + ": shows no energy within " +
+                       std::to_string(request.window_s()) +
+                       " s; measure for longer (measure.energy in the configuration)"};
+  }
+  latency::EnergyEstimate energy = latency::estimate_energy(windows, measuring.plan.level);
+  energy.sensor = settings_.energy->name;
+  return energy;
+}
+
 v1::LatencyResult JobDriver::make_result(const Measuring& measuring) const {
   latency::LatencyEstimate estimate = measuring.session.result();
   estimate.peak_memory_bytes = measuring.peak_memory_bytes;
+  estimate.energy = measuring.energy;
+  estimate.wall_s += measuring.plan.energy_s;
   latency::Conditions& conditions = estimate.conditions;
   conditions.engine = measuring.spec.engine;
   conditions.engine_version = settings_.engines->get(measuring.spec.engine).version();

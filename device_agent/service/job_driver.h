@@ -46,6 +46,7 @@ class JobDriver {
   Result<double> calibrated_reference(const JobSpec& spec, const Cancellation& cancellation);
   Result<bool> start_process(Measuring& measuring);
   Result<bool> run_blocks(Measuring& measuring, const std::vector<latency::BlockPlan>& blocks);
+  Result<latency::EnergyEstimate> measure_energy(Measuring& measuring) const;
   v1::LatencyResult make_result(const Measuring& measuring) const;
   Result<std::unique_ptr<WorkerProcess>> start_worker(const JobSpec& spec,
                                                       const internal::Load& load, double deadline_s,

@@ -105,6 +105,14 @@ v1::LatencyResult to_wire(const latency::LatencyEstimate& estimate) {
   result.set_wall_s(estimate.wall_s);
   result.set_peak_memory_bytes(estimate.peak_memory_bytes);
   result.set_verdict(to_string(estimate.verdict));
+  if (estimate.energy) {
+    v1::Energy& energy = *result.mutable_energy();
+    energy.set_mean_mj(estimate.energy->mean_mj);
+    energy.set_low_mj(estimate.energy->interval_mj.low);
+    energy.set_high_mj(estimate.energy->interval_mj.high);
+    energy.set_power_w(estimate.energy->power_w);
+    energy.set_sensor(estimate.energy->sensor);
+  }
   v1::Conditions& conditions = *result.mutable_conditions();
   conditions.set_engine(estimate.conditions.engine);
   conditions.set_engine_version(estimate.conditions.engine_version);
@@ -137,6 +145,9 @@ Result<latency::MeasurementPlan> from_wire(const v1::MeasurementPlan& plan) {
   result.sustain_s = plan.sustain_s() == 0.0
                          ? 0.0
                          : check.real("sustain_s", plan.sustain_s(), result.sustain_s, 1.0, 3600.0);
+  result.energy_s = plan.energy_s() == 0.0
+                        ? 0.0
+                        : check.real("energy_s", plan.energy_s(), result.energy_s, 0.1, 600.0);
   result.seed = plan.seed();
   if (!check.fault().empty()) return Failure{FailureKind::Unsupported, check.fault()};
   return result;

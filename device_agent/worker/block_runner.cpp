@@ -45,6 +45,25 @@ latency::Block BlockRunner::run(const latency::BlockPlan& plan) {
   return block;
 }
 
+latency::EnergyWindow run_energy_window(Runnable& network, EnergyMeter& meter, double window_s) {
+  constexpr double kSample_s = 0.01;  // sensors of power show something new about so often
+  latency::EnergyWindow window;
+  meter.start();
+  const double start_s = now_s();
+  double sampled_s = start_s;
+  while (window.duration_s < window_s) {
+    network.run();
+    ++window.inferences;
+    const double now = now_s();
+    window.duration_s = now - start_s;
+    if (now - sampled_s < kSample_s && window.duration_s < window_s) continue;
+    meter.sample();
+    sampled_s = now;
+  }
+  window.joules = meter.joules();
+  return window;
+}
+
 double warm_up(Runnable& network, double limit_s) {
   latency::WarmUpOptions options;
   options.limit_s = limit_s;

@@ -3,8 +3,10 @@
 #include <vector>
 
 #include "device_agent/board/block_sensor.h"
+#include "device_agent/board/energy_meter.h"
 #include "device_agent/engine/engine.h"
 #include "latency/measurement/block.h"
+#include "latency/measurement/energy.h"
 
 namespace lathe::device {
 
@@ -26,6 +28,9 @@ class BlockRunner {
   BlockSensor& sensor_;
   std::vector<double> seconds_;
 };
+
+/// Runs `network` without pause for `window_s` seconds, one inference at least.
+latency::EnergyWindow run_energy_window(Runnable& network, EnergyMeter& meter, double window_s);
 
 /// Runs `network` until its times are steady (latency::WarmUp) and returns the seconds of one
 /// inference.

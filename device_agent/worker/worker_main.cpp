@@ -19,6 +19,7 @@
 
 #include "core/clock.h"
 #include "core/statistics.h"
+#include "device_agent/board/energy_meter.h"
 #include "device_agent/board/system_files.h"
 #include "device_agent/worker/block_runner.h"
 #include "device_agent/worker/message_channel.h"
@@ -134,6 +135,8 @@ class Worker {
           return time_operators(command.time_operators(), event);
         case WorkerCommand::kRunImages:
           return run_images(command.run_images(), event);
+        case WorkerCommand::kMeasureEnergy:
+          return measure_energy(command.measure_energy(), event);
         case WorkerCommand::COMMAND_NOT_SET:
           return fail(event, FailureKind::Internal, "worker: an empty command");
       }
@@ -165,7 +168,8 @@ class Worker {
       malloc_trim(0);
     }
     std::vector<int> cores(load.cores().begin(), load.cores().end());
-    sensor_.emplace(load.board_root(), std::move(cores), load.threads() == 1);
+    board_root_ = load.board_root();
+    sensor_.emplace(board_root_, std::move(cores), load.threads() == 1);
     internal::Loaded& loaded = *event.mutable_loaded();
     const RealTimeScope undisturbed;
     loaded.set_real_time(undisturbed.active());
@@ -232,6 +236,27 @@ class Worker {
     }
   }
 
+  void measure_energy(const internal::MeasureEnergy& request, WorkerEvent& event) {
+    Runnable& network = require_candidate();
+    EnergyMeter meter(require_source(request.source()), steady_clock());
+    const RealTimeScope undisturbed;
+    for (uint32_t window = 0; window < request.count(); ++window) {
+      const latency::EnergyWindow measured = run_energy_window(network, meter, request.window_s());
+      internal::EnergyWindow& added = *event.mutable_energy_measured()->add_windows();
+      added.set_joules(measured.joules);
+      added.set_duration_s(measured.duration_s);
+      added.set_inferences(measured.inferences);
+    }
+  }
+
+  EnergySource require_source(const std::string& name) const {
+    for (EnergySource& source : energy_sources(board_root_)) {
+      if (source.name == name) return std::move(source);
+    }
+    throw EngineError(FailureKind::Unsupported,
+                      "energy sensor " + name + ": cannot be read any more");
+  }
+
   void run_images(const internal::RunImages& request, WorkerEvent& event) {
     Runnable& network = require_candidate();
     network::Shape shape(request.shape().begin(), request.shape().end());
@@ -277,6 +302,7 @@ class Worker {
   std::unique_ptr<Runnable> candidate_;
   std::unique_ptr<Runnable> reference_;
   std::optional<BlockSensor> sensor_;
+  std::string board_root_;
   network::Shape input_shape_;
   network::Shape output_shape_;
 };

@@ -146,6 +146,11 @@ std::string missing_ability(const AgentDescription& agent, const DeviceConfig& d
     return "threads = " + std::to_string(device.threads) + ", expected at most its usable cores, " +
            std::to_string(agent.usable_cores);
   }
+  if (device.plan.energy_s > 0.0 && agent.energy_sensor.empty()) {
+    return "energy is asked for, but the board has no sensor that the agent can read (lathe "
+           "devices "
+           "--doctor says more)";
+  }
   return "";
 }
 

@@ -21,6 +21,7 @@ struct AgentDescription {
   int64_t memory_bytes = 0;
   bool emulated = false;
   uint64_t jobs_done = 0;
+  std::string energy_sensor;  ///< empty: the board cannot measure energy
   struct Engine {
     std::string name, version;
     std::vector<std::string> precisions, operators;

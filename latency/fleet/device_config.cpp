@@ -29,6 +29,8 @@ MeasurementPlan read_plan(ConfigSection section) {
   if (plan.sustain_s > 0.0 && plan.sustain_s < 40.0) {
     section.fault("sustain", "0s or at least 40s: a steady state takes half a minute to be seen");
   }
+  plan.energy_s = section.duration_s("energy", plan.energy_s, {0.0, 600.0});
+  if (plan.energy_s > 0.0 && plan.energy_s < 0.1) section.fault("energy", "0s or at least 100ms");
   if (plan.max_blocks < plan.min_blocks) section.fault("max_blocks", "at least min_blocks");
   section.finish();
   return plan;

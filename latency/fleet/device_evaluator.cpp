@@ -19,7 +19,7 @@ constexpr uint64_t kWeightSeed =
 /// How long a measurement may take on the board: two long inferences may go past the budget, and a
 /// slow board needs time to start its workers.
 double board_time_limit_s(const MeasurementPlan& plan) {
-  return 3.0 * plan.budget_s + plan.sustain_s + 120.0;
+  return 3.0 * plan.budget_s + plan.sustain_s + plan.energy_s + 120.0;
 }
 
 }  // namespace
@@ -50,6 +50,7 @@ MeasurementKey DeviceEvaluator::store_key(const network::Digest& structure,
   key.threads = class_.config.threads;
   key.device_fingerprint = board.fingerprint;
   key.sustained = plan.sustain_s > 0.0;
+  key.energy = plan.energy_s > 0.0;
   key.target_half_width = plan.target_half_width;
   return key;
 }
@@ -74,7 +75,7 @@ std::future<Result<LatencyEstimate>> DeviceEvaluator::measure_onnx(
     const MeasurementPlan& plan) {
   const FlightKey key{structure,       plan.target_half_width, plan.budget_s,  plan.level,
                       plan.min_blocks, plan.max_blocks,        plan.processes, plan.fresh,
-                      plan.sustain_s};
+                      plan.sustain_s,  plan.energy_s};
   std::promise<Result<LatencyEstimate>> promise;
   std::future<Result<LatencyEstimate>> future = promise.get_future();
   {

@@ -49,7 +49,7 @@ class DeviceEvaluator : public search::LatencyEvaluator {
     std::vector<std::promise<Result<LatencyEstimate>>> waiting;
   };
   using FlightKey =
-      std::tuple<network::Digest, double, double, double, int, int, int, bool, double>;
+      std::tuple<network::Digest, double, double, double, int, int, int, bool, double, double>;
 
   MeasurementKey store_key(const network::Digest& structure, const MeasurementPlan& plan,
                            const AgentDescription& board) const;

@@ -89,6 +89,7 @@ AgentDescription description_of(const v1::DescribeResponse& response, const std:
   description.memory_bytes = response.memory_bytes();
   description.emulated = response.emulated();
   description.jobs_done = response.jobs_done();
+  description.energy_sensor = response.energy_sensor();
   for (const v1::EngineInfo& info : response.engines()) {
     AgentDescription::Engine engine;
     engine.name = info.name();
@@ -134,6 +135,21 @@ Result<LatencyEstimate> estimate_of(const v1::LatencyResult& result, const std::
                        std::to_string(result.low_ms()) + ", " + std::to_string(result.high_ms()) +
                        "], expected a positive time inside its interval and finite figures"};
   }
+  if (result.has_energy()) {
+    const v1::Energy& energy = result.energy();
+    if (!(energy.mean_mj() > 0.0 && energy.low_mj() >= 0.0 && energy.low_mj() <= energy.mean_mj() &&
+          energy.mean_mj() <= energy.high_mj() && std::isfinite(energy.high_mj()) &&
+          std::isfinite(energy.power_w()))) {
+      return Failure{FailureKind::Internal,
+                     where + ": energy = " + std::to_string(energy.mean_mj()) + " mJ in [" +
+                         std::to_string(energy.low_mj()) + ", " + std::to_string(energy.high_mj()) +
+                         "], expected a positive energy inside its interval"};
+    }
+    estimate.energy = {energy.mean_mj(),
+                       {energy.low_mj(), energy.high_mj(), result.level()},
+                       energy.power_w(),
+                       energy.sensor()};
+  }
   try {
     estimate.verdict = verdict_from_string(result.verdict());
   } catch (const ConfigError& error) {
@@ -170,6 +186,7 @@ void fill(const MeasurementPlan& plan, v1::MeasurementPlan& message) {
   message.set_min_block_seconds(plan.min_block_s);
   message.set_seed(plan.seed);
   message.set_sustain_s(plan.sustain_s);
+  message.set_energy_s(plan.energy_s);
 }
 
 }  // namespace lathe::latency::wire

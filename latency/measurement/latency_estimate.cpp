@@ -52,6 +52,26 @@ Conditions conditions_from_json(const json& value) {
   return conditions;
 }
 
+json energy_to_json(const EnergyEstimate& energy) {
+  return {{"mean_mj", energy.mean_mj},          {"low_mj", energy.interval_mj.low},
+          {"high_mj", energy.interval_mj.high}, {"level", energy.interval_mj.level},
+          {"power_w", energy.power_w},          {"sensor", energy.sensor}};
+}
+
+EnergyEstimate energy_from_json(const json& value) {
+  EnergyEstimate energy;
+  energy.mean_mj = value.at("mean_mj").get<double>();
+  energy.interval_mj = {value.at("low_mj").get<double>(), value.at("high_mj").get<double>(),
+                        value.at("level").get<double>()};
+  energy.power_w = value.at("power_w").get<double>();
+  energy.sensor = value.at("sensor").get<std::string>();
+  if (!(energy.mean_mj > 0.0) || !(energy.interval_mj.low <= energy.interval_mj.high)) {
+    throw DataError("mean_mj = " + std::to_string(energy.mean_mj) +
+                    ", expected a positive energy with low_mj <= high_mj");
+  }
+  return energy;
+}
+
 }  // namespace
 
 const char* to_string(Precision precision) {
@@ -93,19 +113,20 @@ Verdict verdict_from_string(const std::string& name) {
 }
 
 std::string to_json(const LatencyEstimate& estimate) {
-  const json value = {{"median_ms", estimate.median_ms},
-                      {"low_ms", estimate.interval_ms.low},
-                      {"high_ms", estimate.interval_ms.high},
-                      {"level", estimate.interval_ms.level},
-                      {"p90_ms", estimate.p90_ms},
-                      {"p99_ms", estimate.p99_ms},
-                      {"kept", estimate.kept},
-                      {"rejected", estimate.rejected},
-                      {"processes", estimate.processes},
-                      {"wall_s", estimate.wall_s},
-                      {"peak_memory_bytes", estimate.peak_memory_bytes},
-                      {"verdict", to_string(estimate.verdict)},
-                      {"conditions", conditions_to_json(estimate.conditions)}};
+  json value = {{"median_ms", estimate.median_ms},
+                {"low_ms", estimate.interval_ms.low},
+                {"high_ms", estimate.interval_ms.high},
+                {"level", estimate.interval_ms.level},
+                {"p90_ms", estimate.p90_ms},
+                {"p99_ms", estimate.p99_ms},
+                {"kept", estimate.kept},
+                {"rejected", estimate.rejected},
+                {"processes", estimate.processes},
+                {"wall_s", estimate.wall_s},
+                {"peak_memory_bytes", estimate.peak_memory_bytes},
+                {"verdict", to_string(estimate.verdict)},
+                {"conditions", conditions_to_json(estimate.conditions)}};
+  if (estimate.energy) value["energy"] = energy_to_json(*estimate.energy);
   return value.dump();
 }
 
@@ -125,6 +146,7 @@ LatencyEstimate latency_estimate_from_json(const std::string& text) {
     estimate.peak_memory_bytes = value.at("peak_memory_bytes").get<int64_t>();
     estimate.verdict = verdict_from_string(value.at("verdict").get<std::string>());
     estimate.conditions = conditions_from_json(value.at("conditions"));
+    if (value.contains("energy")) estimate.energy = energy_from_json(value.at("energy"));
     if (!(estimate.median_ms > 0.0) || !(estimate.interval_ms.low <= estimate.interval_ms.high)) {
       throw DataError("median_ms = " + std::to_string(estimate.median_ms) +
                       ", expected a positive time with low_ms <= high_ms");

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "core/statistics.h"
@@ -38,6 +39,15 @@ struct Conditions {
   std::map<std::string, std::string> extra;
 };
 
+/// What one inference draws, at batch 1 and without pause between inferences: the energy of all
+/// that the sensor covers, which includes what would be drawn idle.
+struct EnergyEstimate {
+  double mean_mj = 0.0;
+  Interval interval_mj;  ///< of the mean
+  double power_w = 0.0;  ///< mean while the network ran
+  std::string sensor;    ///< "hwmon ina260 power1", "rapl package-0"
+};
+
 /// The latency of one network on one device: never a bare number. Times are milliseconds of one
 /// inference at batch 1, input already in memory.
 struct LatencyEstimate {
@@ -45,11 +55,12 @@ struct LatencyEstimate {
   Interval interval_ms;  ///< of the median
   double p90_ms = 0.0;
   double p99_ms = 0.0;
-  int64_t kept = 0;               ///< blocks that count
-  int64_t rejected = 0;           ///< blocks thrown away as disturbed
-  int processes = 1;              ///< fresh worker processes that contributed
-  double wall_s = 0.0;            ///< board time spent
-  int64_t peak_memory_bytes = 0;  ///< of the worker; 0: unknown
+  int64_t kept = 0;                      ///< blocks that count
+  int64_t rejected = 0;                  ///< blocks thrown away as disturbed
+  int processes = 1;                     ///< fresh worker processes that contributed
+  double wall_s = 0.0;                   ///< board time spent
+  int64_t peak_memory_bytes = 0;         ///< of the worker; 0: unknown
+  std::optional<EnergyEstimate> energy;  ///< where the plan asked for it
   Verdict verdict = Verdict::Clean;
   Conditions conditions;
 };
@@ -72,6 +83,9 @@ struct MeasurementPlan {
   /// until the board is in its thermal steady state, so long at most, beyond the budget; what
   /// throttling then costs is part of the latency.
   double sustain_s = 0.0;
+  /// 0: energy is not measured. Else the network runs for so long more, beyond the budget, while
+  /// the board's energy sensor is read; a board without one fails the job as Unsupported.
+  double energy_s = 0.0;
   bool fresh = false;  ///< never answered from the measurement store: the confirmation of a front
 };
 

@@ -44,6 +44,7 @@ constexpr char kFind[] = R"(
 SELECT estimate FROM measurements
 WHERE structure = ? AND engine = ? AND engine_version = ? AND precision = ? AND threads = ?
   AND device_fingerprint = ? AND sustained = ? AND target_half_width <= ? AND verdict IN ('clean', 'unsteady')
+  AND (? = 0 OR json_extract(estimate, '$.energy') IS NOT NULL)
 ORDER BY verdict = 'clean' DESC, target_half_width, id DESC LIMIT 1
 )";
 
@@ -105,7 +106,8 @@ std::string csv_number_or_unknown(double value, double unknown) {
 constexpr char kCsvHeader[] =
     "created_at,structure,device,device_fingerprint,engine,engine_version,isa,precision,threads,"
     "target_half_width,median_ms,low_ms,high_ms,level,p90_ms,p99_ms,kept,rejected,processes,wall_s,"
-    "peak_memory_bytes,verdict,governor,frequency_hz,temperature_c,extra";
+    "peak_memory_bytes,energy_mj,energy_low_mj,energy_high_mj,power_w,verdict,governor,frequency_"
+    "hz,temperature_c,extra";
 
 std::vector<std::string> csv_row(SQLite::Statement& row) {
   const LatencyEstimate estimate =
@@ -114,6 +116,9 @@ std::vector<std::string> csv_row(SQLite::Statement& row) {
   const std::string extra = join(
       conditions.extra, " ", [](const auto& entry) { return entry.first + "=" + entry.second; });
   const auto text = [&row](const char* column) { return row.getColumn(column).getString(); };
+  const auto energy = [&estimate](double EnergyEstimate::*field) {
+    return estimate.energy ? csv_number((*estimate.energy).*field) : "";
+  };
   return {text("created_at"),
           text("structure"),
           text("device"),
@@ -135,6 +140,10 @@ std::vector<std::string> csv_row(SQLite::Statement& row) {
           std::to_string(estimate.processes),
           csv_number(estimate.wall_s),
           csv_number_or_unknown(static_cast<double>(estimate.peak_memory_bytes), 0.0),
+          energy(&EnergyEstimate::mean_mj),
+          estimate.energy ? csv_number(estimate.energy->interval_mj.low) : "",
+          estimate.energy ? csv_number(estimate.energy->interval_mj.high) : "",
+          energy(&EnergyEstimate::power_w),
           to_string(estimate.verdict),
           conditions.governor,
           csv_number_or_unknown(conditions.frequency_hz, 0.0),
@@ -216,6 +225,7 @@ std::optional<LatencyEstimate> MeasurementStore::find(const MeasurementKey& key)
   return state_->guarded("read a measurement", [&]() -> std::optional<LatencyEstimate> {
     SQLite::Statement statement(state_->database, kFind);
     bind_key(statement, key, key.target_half_width * (1.0 + 1e-9));
+    statement.bind(9, key.energy ? 1 : 0);
     if (!statement.executeStep()) return std::nullopt;
     return latency_estimate_from_json(statement.getColumn(0).getString());
   });

@@ -20,6 +20,7 @@ struct MeasurementKey {
   int threads = 1;
   std::string device_fingerprint;
   bool sustained = false;  ///< MeasurementPlan::sustain_s
+  bool energy = false;     ///< only an estimate with energy answers
   double target_half_width =
       0.01;  ///< a stored estimate serves requests at its precision or coarser
 };

@@ -122,6 +122,17 @@ MetricValue latency_value(const latency::LatencyEstimate& estimate) {
           std::max(estimate.interval_ms.high, estimate.median_ms)};
 }
 
+MetricValue energy_value(const latency::EnergyEstimate& estimate) {
+  return {estimate.mean_mj, std::min(estimate.interval_mj.low, estimate.mean_mj),
+          std::max(estimate.interval_mj.high, estimate.mean_mj)};
+}
+
+void set_measured(Metrics& metrics, const std::string& device,
+                  const latency::LatencyEstimate& estimate) {
+  metrics[{MetricKind::Latency, device}] = latency_value(estimate);
+  if (estimate.energy) metrics[{MetricKind::Energy, device}] = energy_value(*estimate.energy);
+}
+
 MetricValue accuracy_value(const AccuracyEstimate& estimate) {
   constexpr double kNormal95 = 1.959963984540054;
   const double half = kNormal95 * estimate.standard_error;

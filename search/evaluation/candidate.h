@@ -60,12 +60,17 @@ struct Evaluated {
 
 /// Returns the metric value of an estimate: the median with its interval.
 MetricValue latency_value(const latency::LatencyEstimate& estimate);
+/// The same of its energy: the mean with its interval.
+MetricValue energy_value(const latency::EnergyEstimate& estimate);
+/// Sets what a measurement on `device` says: latency@device and, if it was measured, energy@device.
+void set_measured(Metrics& metrics, const std::string& device,
+                  const latency::LatencyEstimate& estimate);
 /// Returns top-1 with its two-sided 95 % interval, cut to [0, 1].
 MetricValue accuracy_value(const AccuracyEstimate& estimate);
 
 /// Refuses constraints that no architecture of the space can meet, before anything long starts:
 /// upper bounds are held against the smallest architecture, lower bounds against the largest.
-/// Counted metrics are known; `measured_smallest` adds measured ones (latency@DEVICE) of the
+/// Counted metrics are known; `measured_smallest` adds measured ones (latency, energy) of the
 /// smallest architecture, as the caller has them. \throws ConfigError with one line a constraint,
 /// the numbers and what to do.
 void check_feasible(const SearchSpace& space, const std::vector<Constraint>& constraints,

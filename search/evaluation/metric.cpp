@@ -24,11 +24,7 @@ constexpr std::array<std::pair<MetricKind, const char*>, 7> kNames = {{
 }};
 
 constexpr const char* kMetricNames =
-    "one of accuracy, macs, params, peak_memory, model_size, latency@DEVICE";
-
-bool has_device(MetricKind kind) {
-  return kind == MetricKind::Latency || kind == MetricKind::Energy;
-}
+    "one of accuracy, macs, params, peak_memory, model_size, latency@DEVICE, energy@DEVICE";
 
 const char* kind_name(MetricKind kind) {
   for (const auto& [known, name] : kNames) {
@@ -148,7 +144,7 @@ std::string exact_value(MetricKind kind, double value) {
 
 std::string to_string(const Metric& metric) {
   std::string name = kind_name(metric.kind);
-  if (has_device(metric.kind)) name += "@" + metric.device;
+  if (is_measured(metric.kind)) name += "@" + metric.device;
   return name;
 }
 
@@ -159,11 +155,11 @@ Metric parse_metric(const std::string& text) {
   for (const auto& [kind, known] : kNames) {
     if (name != known) continue;
     const std::string device = at == std::string::npos ? "" : whole.substr(at + 1);
-    if (has_device(kind) && device.empty()) {
+    if (is_measured(kind) && device.empty()) {
       throw ConfigError("metric = " + whole + ", expected " + name +
                         "@DEVICE with the name of a device");
     }
-    if (!has_device(kind) && at != std::string::npos) {
+    if (!is_measured(kind) && at != std::string::npos) {
       throw ConfigError("metric = " + whole + ", expected " + name + " without a device");
     }
     if (device.find_first_of(" \t@<>=") != std::string::npos) {
@@ -176,6 +172,10 @@ Metric parse_metric(const std::string& text) {
 }
 
 bool larger_is_better(MetricKind kind) { return kind == MetricKind::Accuracy; }
+
+bool is_measured(MetricKind kind) {
+  return kind == MetricKind::Latency || kind == MetricKind::Energy;
+}
 
 bool is_counted(MetricKind kind) {
   return kind == MetricKind::Macs || kind == MetricKind::Params || kind == MetricKind::PeakMemory ||

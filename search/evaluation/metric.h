@@ -11,8 +11,8 @@ namespace lathe::search {
 enum class MetricKind { Accuracy, Latency, Macs, Params, PeakMemory, ModelSize, Energy };
 
 /// A measurable property: "accuracy", "macs", "params", "peak_memory", "model_size",
-/// "latency@DEVICE". Units: accuracy a fraction 0..1, latency ms, memory and size bytes.
-/// "energy@DEVICE" in mJ is read too, but no device reports it: read_search_options refuses it.
+/// "latency@DEVICE", "energy@DEVICE". Units: accuracy a fraction 0..1, latency ms, energy mJ,
+/// memory and size bytes.
 struct Metric {
   MetricKind kind = MetricKind::Accuracy;
   std::string device;  ///< empty for metrics that have none
@@ -30,6 +30,8 @@ Metric parse_metric(const std::string& text);
 bool larger_is_better(MetricKind kind);
 /// True for metrics that are counted from the network: macs, params, peak_memory, model_size.
 bool is_counted(MetricKind kind);
+/// True for metrics that a device measures: latency and energy.
+bool is_measured(MetricKind kind);
 /// Returns `value` with its unit for people: "12.3 ms", "0.914", "3.50 M", "14.0 MB".
 std::string format_metric(const Metric& metric, double value);
 /// Reads a value written with the metric's unit: "20ms", "0.9" or "90%", "2M", "32MB", "5mJ".

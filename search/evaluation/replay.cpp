@@ -150,6 +150,7 @@ ReplayOptions read_replay_accuracy(ConfigSection section,
 ReplayOptions read_replay_latency(ConfigSection section,
                                   const std::filesystem::path& config_folder) {
   ReplayOptions options = read_common(section, "replay", config_folder);
+  options.energy = section.text("energy", std::string());
   options.noise = section.real("noise", 0.0, {0.0, 1.0});
   options.seconds = section.duration_s("seconds", 0.0, {0.0, 3600.0});
   return options;
@@ -178,8 +179,13 @@ ReplayLatency::ReplayLatency(const SearchSpace& space, std::string device,
                              const ReplayOptions& options, uint64_t seed)
     : device_(std::move(device)),
       options_(options),
-      table_(options.table, space, options.key, {options.column}),
-      rng_(seed) {}
+      table_(options.table, space, options.key,
+             options.energy.empty() ? std::vector<std::string>{options.column}
+                                    : std::vector<std::string>{options.column, options.energy}),
+      rng_(seed) {
+  // A table has no sensor to read for some time; the plan only says that energy is wanted.
+  if (!options.energy.empty()) plan_.energy_s = 1.0;
+}
 
 std::future<Result<latency::LatencyEstimate>> ReplayLatency::measure(
     const Candidate& candidate, const latency::MeasurementPlan& plan) {
@@ -200,6 +206,13 @@ std::future<Result<latency::LatencyEstimate>> ReplayLatency::measure(
   const double half = kNormal95 * noise * estimate.median_ms;
   estimate.interval_ms = {estimate.median_ms - half, estimate.median_ms + half, 0.95};
   estimate.p90_ms = estimate.p99_ms = estimate.median_ms;
+  if (!options_.energy.empty() && plan.energy_s > 0.0) {
+    const double mj =
+        *table_.find(candidate.architecture, options_.energy) *
+        std::max(0.01, 1.0 + noise * rng_.derive("energy " + stream, plan.seed).normal());
+    const double half_mj = kNormal95 * noise * mj;
+    estimate.energy = {mj, {mj - half_mj, mj + half_mj, 0.95}, mj / estimate.median_ms, "replay"};
+  }
   estimate.kept = 1;
   estimate.wall_s = options_.seconds / (precision * precision);
   estimate.conditions.engine = "replay";

@@ -51,12 +51,13 @@ struct ReplayOptions {
   std::string key = "architecture";
   std::string column;
   double scale = 1.0;    ///< the column's values times this are fractions, or milliseconds
+  std::string energy;    ///< column of mJ; empty: none
   double noise = 0.0;    ///< relative standard deviation of one measurement by the default plan
   double seconds = 0.0;  ///< board time of one measurement
 };
 
 /// Reads {table, key, column, percent} of a config section `accuracy`, or {replay, key, column,
-/// noise, seconds} of a device. Paths are relative to the config file.
+/// energy, noise, seconds} of a device. Paths are relative to the config file.
 ReplayOptions read_replay_accuracy(ConfigSection section,
                                    const std::filesystem::path& config_folder);
 ReplayOptions read_replay_latency(ConfigSection section,

@@ -19,7 +19,7 @@ std::vector<LatencyEvaluator*> named_devices(const std::vector<LatencyEvaluator*
                                              const Problem& problem) {
   std::set<std::string> named;
   for (const Metric& metric : problem.metrics()) {
-    if (metric.kind == MetricKind::Latency) named.insert(metric.device);
+    if (is_measured(metric.kind)) named.insert(metric.device);
   }
   std::vector<LatencyEvaluator*> used;
   for (LatencyEvaluator* device : devices) {
@@ -82,16 +82,20 @@ void SearchController::check_options() const {
     throw ConfigError("/search/objectives: empty, expected at least one objective");
   }
   for (const Metric& metric : options_.problem.metrics()) {
-    if (metric.kind == MetricKind::Energy) {
-      throw ConfigError("/search: " + to_string(metric) + ", expected metrics that devices report");
-    }
-    if (metric.kind != MetricKind::Latency) continue;
+    if (!is_measured(metric.kind)) continue;
     const bool known = std::any_of(devices_.begin(), devices_.end(), [&](const auto* device) {
       return device->device() == metric.device;
     });
     if (!known) {
       throw ConfigError("/search: " + to_string(metric) +
                         ", expected a device of the list devices");
+    }
+    const bool measures = std::any_of(devices_.begin(), devices_.end(), [&](const auto* device) {
+      return device->device() == metric.device && device->default_plan().energy_s > 0.0;
+    });
+    if (metric.kind == MetricKind::Energy && !measures) {
+      throw ConfigError("/search: " + to_string(metric) +
+                        ", expected a device whose plan measures energy");
     }
   }
   check_feasible(space_, options_.problem.constraints);

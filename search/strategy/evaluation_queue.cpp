@@ -45,7 +45,11 @@ void check(const Candidate& candidate, const AccuracyEstimate& estimate) {
 }
 
 void check(const Candidate& candidate, const std::string& device,
-           const latency::LatencyEstimate& estimate) {
+           const latency::MeasurementPlan& plan, const latency::LatencyEstimate& estimate) {
+  if (plan.energy_s > 0.0 && !estimate.energy) {
+    throw InvariantError("energy@" + device + " of candidate " + std::to_string(candidate.index) +
+                         ": absent, expected a device that measures what its plan asks for");
+  }
   const bool valid = std::isfinite(estimate.median_ms) && estimate.median_ms > 0.0 &&
                      !std::isnan(estimate.interval_ms.low) &&
                      !std::isnan(estimate.interval_ms.high);
@@ -185,7 +189,7 @@ void EvaluationQueue::set_fatal(const std::string& reason) {
 bool EvaluationQueue::settle(Job& job, const Result<latency::LatencyEstimate>& result) {
   const std::string& device = job.device->device();
   if (result) {
-    check(job.candidate, device, *result);
+    check(job.candidate, device, job.plan ? *job.plan : job.device->default_plan(), *result);
     if (result->verdict != latency::Verdict::InvalidTiming) return true;
     set_fatal("device " + device + ": candidate " + std::to_string(job.candidate.index) +
               ": verdict = invalid timing (an emulated or otherwise unreal clock), expected a real "

@@ -18,6 +18,13 @@ constexpr double kCoarser = 3.0;        // half-widths; a measurement's time goe
 constexpr double kCoarseBudget = 0.25;  // of the full plan's
 constexpr int kCoarseBlocks = 8;        // the fewest that have a 99 % interval of the median
 
+bool is_unsure(const latency::LatencyEstimate& coarse) {
+  return coarse.verdict == latency::Verdict::Disturbed ||
+         coarse.verdict == latency::Verdict::Throttled;
+}
+
+MetricValue anywhere(double value) { return {value, 0.0, std::numeric_limits<double>::infinity()}; }
+
 /// Returns x with P(|X| <= x) = level for a standard normal X, by bisection.
 double normal_half_width(double level) {
   double low = 0.0;
@@ -27,6 +34,19 @@ double normal_half_width(double level) {
     (std::erf(middle / std::sqrt(2.0)) < level ? low : high) = middle;
   }
   return high;
+}
+
+/// Returns where a full measurement lies, given a coarse one of `value` in `interval`; `planned` is
+/// the full one's own half-width. A board that did not reach the coarse target will not reach the
+/// full one either.
+MetricValue widened(double value, const Interval& interval, double planned) {
+  const double widen = std::max(1.0, normal_half_width(kLevel) / normal_half_width(interval.level));
+  const auto half_of = [&](double half) {
+    half = widen * std::max(0.0, half);
+    return std::hypot(half, std::max(planned, half / kCoarser));
+  };
+  return {value, std::max(0.0, value - half_of(value - interval.low)),
+          value + half_of(interval.high - value)};
 }
 
 }  // namespace
@@ -66,6 +86,7 @@ latency::MeasurementPlan coarse_plan(const latency::MeasurementPlan& full) {
   plan.budget_s = kCoarseBudget * full.budget_s;
   plan.min_blocks = std::min(full.min_blocks, kCoarseBlocks);
   plan.processes = 1;
+  plan.energy_s = kCoarseBudget * full.energy_s;
   return plan;
 }
 
@@ -85,22 +106,16 @@ MetricValue final_accuracy(const AccuracyEstimate& part, int64_t images) {
 
 MetricValue final_latency(const latency::LatencyEstimate& coarse,
                           const latency::MeasurementPlan& full) {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  const bool unsure = coarse.verdict == latency::Verdict::Disturbed ||
-                      coarse.verdict == latency::Verdict::Throttled;
-  if (unsure) return {coarse.median_ms, 0.0, kInfinity};
-  const double z = normal_half_width(kLevel);
-  const double widen = std::max(1.0, z / normal_half_width(coarse.interval_ms.level));
-  const double planned =
-      full.target_half_width * coarse.median_ms * z / normal_half_width(full.level);
-  // A board that did not reach the coarse target will not reach the full one either.
-  const auto widened = [&](double half) {
-    half = widen * std::max(0.0, half);
-    return std::hypot(half, std::max(planned, half / kCoarser));
-  };
-  return {coarse.median_ms,
-          std::max(0.0, coarse.median_ms - widened(coarse.median_ms - coarse.interval_ms.low)),
-          coarse.median_ms + widened(coarse.interval_ms.high - coarse.median_ms)};
+  if (is_unsure(coarse)) return anywhere(coarse.median_ms);
+  const double planned = full.target_half_width * coarse.median_ms * normal_half_width(kLevel) /
+                         normal_half_width(full.level);
+  return widened(coarse.median_ms, coarse.interval_ms, planned);
+}
+
+MetricValue final_energy(const latency::LatencyEstimate& coarse) {
+  const latency::EnergyEstimate& energy = coarse.energy.value();
+  if (is_unsure(coarse)) return anywhere(energy.mean_mj);
+  return widened(energy.mean_mj, energy.interval_mj, 0.0);
 }
 
 bool is_decided(const Problem& problem, const Metrics& bounds,

@@ -43,6 +43,9 @@ MetricValue final_accuracy(const AccuracyEstimate& part, int64_t images);
 MetricValue final_latency(const latency::LatencyEstimate& coarse,
                           const latency::MeasurementPlan& full);
 
+/// The same of the energy that `coarse` holds.
+MetricValue final_energy(const latency::LatencyEstimate& coarse);
+
 /// True if, wherever its values lie within their intervals, a candidate breaks a constraint or is
 /// dominated by a point of `front` (minimised objectives).
 bool is_decided(const Problem& problem, const Metrics& bounds,

@@ -30,19 +30,12 @@ auto parse_all(ConfigSection& section, const std::string& key,
   return values;
 }
 
-void refuse_energy(ConfigSection& section, const std::string& key, const Metric& metric) {
-  if (metric.kind == MetricKind::Energy) {
-    section.fault(key, "metrics that the devices report (none reports " + to_string(metric) + ")");
-  }
-}
-
 void read_problem(ConfigSection& section, Problem& problem) {
   problem.objectives =
       parse_all(section, "objectives", section.texts("objectives", std::nullopt), parse_metric);
   if (problem.objectives.size() > 4) section.fault("objectives", "at most 4 objectives");
   std::set<Metric> seen;
   for (const Metric& metric : problem.objectives) {
-    refuse_energy(section, "objectives", metric);
     if (!seen.insert(metric).second) {
       section.fault("objectives", "every objective once (" + to_string(metric) + " stands twice)");
     }
@@ -50,9 +43,6 @@ void read_problem(ConfigSection& section, Problem& problem) {
   problem.constraints =
       parse_all(section, "constraints", section.texts("constraints", std::vector<std::string>{}),
                 parse_constraint);
-  for (const Constraint& constraint : problem.constraints) {
-    refuse_energy(section, "constraints", constraint.metric);
-  }
 }
 
 std::map<Metric, double> read_reference(ConfigSection section, const Problem& problem) {

@@ -60,8 +60,9 @@ bool Trial::decided() const {
         accuracy_ ? MetricValue{top1, top1, top1} : final_accuracy(*sum_, rules_->images);
   }
   for (const LatencyEvaluator* device : rules_->devices) {
-    bounds[{MetricKind::Latency, device->device()}] =
-        final_latency(coarse_.at(device->device()), device->default_plan());
+    const latency::LatencyEstimate& coarse = coarse_.at(device->device());
+    bounds[{MetricKind::Latency, device->device()}] = final_latency(coarse, device->default_plan());
+    if (coarse.energy) bounds[{MetricKind::Energy, device->device()}] = final_energy(coarse);
   }
   return is_decided(*rules_->problem, bounds, *rivals_);
 }
@@ -118,7 +119,7 @@ Evaluated Trial::assemble() && {
   }
   const auto measured = [&](const std::string& device, latency::LatencyEstimate estimate) {
     evaluated.board_s[device] += estimate.wall_s;
-    evaluated.metrics[{MetricKind::Latency, device}] = latency_value(estimate);
+    set_measured(evaluated.metrics, device, estimate);
     evaluated.latencies[device] = std::move(estimate);
   };
   for (auto& [device, estimate] : coarse_) measured(device, std::move(estimate));

@@ -52,6 +52,12 @@ double true_percent(const search::CellSpace& space, const search::Architecture& 
   return 90.0 - 30.0 / (1.0 + macs) + 2.0 * rng.uniform();
 }
 
+/// Energy with a part that latency does not have.
+double true_mj(const search::CellSpace& space, const search::Architecture& architecture) {
+  Rng rng = Rng(5).derive("mj " + architecture.to_string());
+  return true_ms(space, architecture) * (1.0 + rng.uniform());
+}
+
 /// A folder with a space, a table of all its networks and a config that replays it.
 struct Tables {
   test::TemporaryFolder folder;
@@ -61,11 +67,12 @@ struct Tables {
   /// `search` and `more` stand in the config as they are.
   explicit Tables(const std::string& search = kSearch, const std::string& more = "") {
     write_file_atomically(folder / "small.yaml", kSmallSpace);
-    std::string table = "cell,percent,ms\n";
+    std::string table = "cell,percent,ms,mj\n";
     for (const search::Architecture& architecture : space.distinct()) {
       table += space.describe(architecture) + "," +
                std::to_string(true_percent(space, architecture)) + "," +
-               std::to_string(true_ms(space, architecture)) + "\n";
+               std::to_string(true_ms(space, architecture)) + "," +
+               std::to_string(true_mj(space, architecture)) + "\n";
     }
     write_file_atomically(folder / "table.csv", table);
     config = write("replay.yaml", search, more);
@@ -78,8 +85,8 @@ struct Tables {
         path,
         "space: small.yaml\n"
         "accuracy: {table: table.csv, key: cell, column: percent, percent: true}\n"
-        "devices: [{name: pi, replay: table.csv, key: cell, column: ms, noise: 0.05, "
-        "seconds: 2s}]\n"
+        "devices: [{name: pi, replay: table.csv, key: cell, column: ms, energy: mj, "
+        "noise: 0.05, seconds: 2s}]\n"
         "search: " +
             search + "\n" + more);
     return path;
@@ -416,4 +423,49 @@ TEST_CASE("lathe plan shows what a run over tables amounts to") {
         std::string::npos);
   CHECK(output.find("device     pi: replayed from ") != std::string::npos);
   CHECK(output.find("supernet") == std::string::npos);
+}
+
+TEST_CASE("a search for accuracy and energy under a bound on both latency and energy") {
+  const Tables tables(
+      "{objectives: [accuracy, energy@pi], constraints: [\"energy@pi <= 30mJ\", \"latency@pi <= "
+      "25ms\"], population: 10, batch: 5, budget: {evaluations: 80}}");
+  const auto [code, output] = test::run_program(tables.command("run"), kNoModule);
+  INFO(output);
+  REQUIRE(code == 0);
+  CHECK(output.find("mJ: energy of one inference") != std::string::npos);
+  const Json result = tables.summary("run");
+  REQUIRE(result.at("front").size() >= 3);
+  double last_mj = 0.0;
+  double last_accuracy = 1.0;
+  for (const Json& network : result.at("front")) {  // most accurate first
+    const Json& latency = network.at("latencies").at(0).at("confirmed");
+    const Json& energy = latency.at("energy");
+    const auto architecture =
+        tables.space.canonical(search::Architecture::parse(network.at("architecture")));
+    const double truth = true_mj(tables.space, architecture);
+    CHECK(energy.at("mean_mj") == doctest::Approx(truth).epsilon(0.1));
+    CHECK(energy.at("high_mj") <= 30.0);
+    CHECK(latency.at("high_ms") <= 25.0);
+    CHECK(energy.at("sensor") == "replay");
+    const double accuracy = network.at("validation").at("top1");
+    if (last_mj > 0.0) CHECK(energy.at("mean_mj") < last_mj);
+    CHECK(accuracy < last_accuracy);
+    last_mj = energy.at("mean_mj");
+    last_accuracy = accuracy;
+  }
+  const std::string report = read_file(tables.folder / "run" / "report.html");
+  CHECK(report.find("\"energies\":[{") != std::string::npos);
+}
+
+TEST_CASE("energy of a table without such a column is refused before anything runs") {
+  const Tables tables;
+  check_refused({kLathe, "run", tables.config.string(), "--set", "devices.0.energy=joules", "--set",
+                 "search.objectives=[accuracy, energy@pi]"},
+                3, {"table.csv", "joules"});
+  const auto other = tables.write("other.yaml", "{objectives: [accuracy, energy@pi]}", "");
+  std::string text = read_file(other);
+  text.replace(text.find(" energy: mj,"), std::string(" energy: mj,").size(), "");
+  write_file_atomically(other, text);
+  check_refused({kLathe, "run", other.string()}, 2,
+                {"other.yaml:4", "energy@pi", "unless device pi has a key `energy: COLUMN`"});
 }

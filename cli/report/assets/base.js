@@ -42,6 +42,7 @@ function figure(value) {
 /** "91.20 % ± 0.28 %"; what was looked up in a table has no standard error. */
 const accuracyText = (top1, error) => `${percent(top1, 2)}${error > 0 ? ` ± ${percent(error, 2)}` : ""}`;
 const ms = (value) => `${figure(value)} ms`;
+const millijoules = (value) => `${figure(value)} mJ`;
 
 function scaled(value, step, units) {
   if (!known(value)) return "–";
@@ -77,12 +78,25 @@ function latencyMetric(device, index) {
     baseline: (entry) => { const found = entry.latencies.find((l) => l.device === device); return found ? triple(found.latency) : null; },
   };
 }
+const energyTriple = (latency) => (latency && latency.energy ? [latency.energy.mean_mj, latency.energy.low_mj, latency.energy.high_mj] : null);
+/** Null where no candidate's energy was measured. */
+function energyMetric(device, index) {
+  const column = cloud.energies[index];
+  if (column === null) return null;
+  return {
+    key: `energy@${device}`, device, name: `energy on ${device}`, unit: "mJ", format: millijoules,
+    candidate: (i) => (column.mean[i] === null ? null : [column.mean[i], column.low[i], column.high[i]]),
+    net: (net, phase) => { const entry = latencyOf(net, device); return entry ? energyTriple(entry[phase]) : null; },
+    baseline: (entry) => { const found = entry.latencies.find((l) => l.device === device); return found ? energyTriple(found.latency) : null; },
+  };
+}
 function countedMetric(key, field, name, unit, format) {
   const exact = (value) => (known(value) && value > 0 ? [value, value, value] : null); // 0: unknown
   return { key, name, unit, format, candidate: (i) => exact(cloud[field][i]), net: (net) => exact(net[field]), baseline: (entry) => exact(entry[field]) };
 }
 const metrics = [
   ...devices.map(latencyMetric),
+  ...devices.map(energyMetric).filter((metric) => metric !== null),
   countedMetric("macs", "macs", "multiply-accumulates", "", count),
   countedMetric("params", "params", "parameters", "", count),
   countedMetric("peak_memory", "peak_memory_bytes", "peak memory", "", bytes),

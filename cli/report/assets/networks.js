@@ -87,7 +87,7 @@ function columns() {
   if (hasTest) list.push({ name: "test", down: true, value: (net) => (net.test ? net.test.top1 : null), cell: (net) => (net.test ? [percent(net.test.top1, 2), html("span", { class: "iv", text: ` ±${(100 * net.test.standard_error).toFixed(2)}` })] : "–") });
   list.push({ name: searchedAccuracy, down: true, value: (net) => net.validation.top1, cell: (net) => percent(net.validation.top1, 2) });
   for (const metric of metrics.filter((entry) => entry.device !== undefined)) {
-    list.push({ name: `${metric.device}, ms`, value: (net) => { const values = best(metric, net); return values ? values[0] : null; }, cell: (net) => latencyCell(net, metric) });
+    list.push({ name: `${metric.device}, ${metric.unit}`, value: (net) => { const values = best(metric, net); return values ? values[0] : null; }, cell: (net) => latencyCell(net, metric) });
   }
   const costs = [counted("macs", "MACs"), counted("params", "params"), counted("peak_memory", "memory"), { name: "file", value: fileSize, cell: (net) => bytes(fileSize(net)) }];
   return [...list, ...costs.filter(shown)];
@@ -127,7 +127,7 @@ function drawFront() {
     rows();
   } } })));
   fill("front", html("h2", { text: "The Pareto front" }),
-    html("p", { class: "lead", text: `Latency is the median of one inference at batch 1 with its confidence interval${hasConfirmed ? ", confirmed by fresh measurements after the search" : ""}.` }),
+    html("p", { class: "lead", text: `Latency is the median of one inference at batch 1 with its confidence interval${metrics.some((metric) => metric.unit === "mJ") ? ", energy the mean" : ""}${hasConfirmed ? ", confirmed by fresh measurements after the search" : ""}.` }),
     html("div", { class: "card" }, scrolled(html("table", { id: "front-table" }, html("thead", {}, html("tr", {}, heads)), body))));
   const published = baselineCard();
   if (published) document.getElementById("front").append(published);
@@ -138,8 +138,10 @@ function drawFront() {
 function baselineCell(entry, metric) {
   const found = entry.latencies.find((place) => place.device === metric.device);
   if (!found) return html("td", { text: "–" });
-  const { low_ms: low, high_ms: high, verdict } = found.latency;
-  return html("td", {}, figure(found.latency.median_ms), html("span", { class: "iv", text: ` [${figure(low)}, ${figure(high)}]${verdict === "clean" ? "" : ` ${verdict}`}` }));
+  const { verdict } = found.latency;
+  const [value, low, high] = metric.baseline(entry) || [];
+  if (value === undefined) return html("td", { text: "–" });
+  return html("td", {}, figure(value), html("span", { class: "iv", text: ` [${figure(low)}, ${figure(high)}]${verdict === "clean" ? "" : ` ${verdict}`}` }));
 }
 
 /** Published networks with what is known of them here. */
@@ -147,7 +149,7 @@ function baselineCard() {
   if (run.baselines.length === 0) return null;
   const places = metrics.filter((metric) => metric.device !== undefined && run.baselines.some((entry) => metric.baseline(entry)));
   const trained = run.baselines.some((entry) => entry.accuracy);
-  const heads = ["network", ...(trained ? ["accuracy"] : []), ...places.map((metric) => `${metric.device}, ms`), "MACs", "params"];
+  const heads = ["network", ...(trained ? ["accuracy"] : []), ...places.map((metric) => `${metric.device}, ${metric.unit}`), "MACs", "params"];
   const rows = run.baselines.map((entry) => html("tr", {}, html("td", { text: entry.name }), trained ? html("td", { text: entry.accuracy ? percent(entry.accuracy.top1, 2) : "–" }) : null,
     places.map((metric) => baselineCell(entry, metric)),
     html("td", { text: count(entry.macs) }), html("td", { text: count(entry.params) })));

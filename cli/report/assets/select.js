@@ -24,8 +24,11 @@ function netLines(net, i) {
   if (net.test) lines.push(`test ${accuracyText(net.test.top1, net.test.standard_error)}`);
   lines.push(`${searchedAccuracy} ${accuracyText(net.validation.top1, net.validation.standard_error)}`);
   for (const entry of net.latencies) {
-    if (entry.searched) lines.push(`${entry.device}: searched ${interval(triple(entry.searched), ms)}`);
-    if (entry.confirmed) lines.push(`${entry.device}: confirmed ${interval(triple(entry.confirmed), ms)}`);
+    for (const phase of ["searched", "confirmed"]) {
+      if (!entry[phase]) continue;
+      lines.push(`${entry.device}: ${phase} ${interval(triple(entry[phase]), ms)}`);
+      if (entry[phase].energy) lines.push(`${entry.device}: ${phase} ${interval(energyTriple(entry[phase]), millijoules)}`);
+    }
   }
   lines.push(`${count(net.macs)} MACs, ${count(net.params)} params`);
   return lines;
@@ -37,7 +40,7 @@ function candidateLines(i) {
   if (cloud.top1[i] !== null) lines.push(`${searchedAccuracy} ${accuracyText(cloud.top1[i], cloud.standard_error[i])}`);
   for (const metric of metrics) {
     const values = metric.device === undefined ? null : metric.candidate(i);
-    if (values) lines.push(`${metric.device}: ${interval(values, ms)}`);
+    if (values) lines.push(`${metric.device}: ${interval(values, metric.format)}`);
   }
   lines.push(`${count(cloud.macs[i])} MACs, ${count(cloud.params[i])} params`);
   if (cloud.failure[i]) lines.push(cloud.failure[i]);
@@ -60,6 +63,11 @@ function netPanel(net, i) {
     pair(list, `${entry.device}${entry.confirmed ? "" : ", searched"}`, ms(latency.median_ms));
     pair(list, `  ${percent(latency.level, 0)} interval`, `[${figure(latency.low_ms)}, ${figure(latency.high_ms)}]`);
     if (latency.p99_ms !== latency.median_ms) pair(list, "  p99", ms(latency.p99_ms));
+    if (latency.energy) {
+      pair(list, "  energy", millijoules(latency.energy.mean_mj));
+      pair(list, `  ${percent(latency.level, 0)} interval`, `[${figure(latency.energy.low_mj)}, ${figure(latency.energy.high_mj)}]`);
+      pair(list, "  power", `${figure(latency.energy.power_w)} W`);
+    }
   }
   pair(list, "MACs", count(net.macs));
   pair(list, "parameters", count(net.params));
@@ -79,7 +87,7 @@ function candidatePanel(i) {
   if (cloud.top1[i] !== null) pair(list, searchedAccuracy, accuracyText(cloud.top1[i], cloud.standard_error[i]));
   for (const metric of metrics) {
     const values = metric.candidate(i);
-    if (values) pair(list, metric.name, metric.device === undefined ? metric.format(values[0]) : interval(values, ms));
+    if (values) pair(list, metric.name, metric.device === undefined ? metric.format(values[0]) : interval(values, metric.format));
   }
   pair(list, "architecture", cloud.architecture[i]);
   return [

@@ -39,7 +39,8 @@ grpc::Status HeldLease::end() {
   return stream_->Finish();
 }
 
-AgentFixture::AgentFixture(const ServerOptions& options, double grace_s) {
+AgentFixture::AgentFixture(const ServerOptions& options, double grace_s,
+                           const std::filesystem::path& board_root) {
   // Signals of a crashing worker are to be seen, not to be reported by the sanitizer.
   if (!kMemoryLimitsWork) ::setenv("ASAN_OPTIONS", "handle_segv=0:handle_abort=0", 1);
   engines_.add(make_xnnpack_engine());
@@ -47,7 +48,9 @@ AgentFixture::AgentFixture(const ServerOptions& options, double grace_s) {
   settings_.engines = &engines_;
   settings_.worker.program = std::string(LATHE_BINARY_DIR) + "/bin/lathe-test-agent";
   settings_.worker.arguments = {"lathe-test-agent", "--worker"};
-  settings_.board = read_board("/");
+  settings_.board_root = board_root;
+  settings_.board = read_board(board_root);
+  settings_.energy = choose_energy_source(board_root, "");
   settings_.usable_cores = {0};
   settings_.grace_s = grace_s;
   settings_.memory_limit_bytes = int64_t{256} << 20;

@@ -2,6 +2,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -55,7 +56,8 @@ struct Measured {
 /// lathe-test-agent.
 class AgentFixture {
  public:
-  explicit AgentFixture(const ServerOptions& options = {}, double grace_s = 5.0);
+  explicit AgentFixture(const ServerOptions& options = {}, double grace_s = 5.0,
+                        const std::filesystem::path& board_root = "/");
 
   v1::DeviceAgent::Stub& stub() { return *stub_; }
   AgentServer& server() { return *server_; }

@@ -258,6 +258,12 @@ TEST_CASE("An agent's description says what of a device class it cannot run") {
   CHECK(fault("onnxruntime", Precision::Int8, 1) == "precision = int8, expected one of: fp32");
   CHECK(fault("xnnpack", Precision::Fp32, 5) ==
         "threads = 5, expected at most its usable cores, 4");
+  DeviceConfig device;
+  device.plan.energy_s = 5.0;
+  CHECK(missing_ability(agent, device).find("energy is asked for, but the board has no sensor") ==
+        0);
+  agent.energy_sensor = "rapl package-0";
+  CHECK(missing_ability(agent, device) == "");
 }
 
 TEST_CASE("Fleet refuses plain text beyond loopback, even with a token") {

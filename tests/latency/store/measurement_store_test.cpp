@@ -78,6 +78,27 @@ TEST_CASE("MeasurementStore tells every part of the key apart") {
   CHECK(store.find(key_of(1)).has_value());
 }
 
+TEST_CASE(
+    "MeasurementStore answers a request for energy with one that holds it, and any other with "
+    "both") {
+  const TemporaryFolder folder;
+  MeasurementStore store(folder / "m.sqlite");
+  MeasurementKey with_energy = key_of(1);
+  with_energy.energy = true;
+  store.add(key_of(1, 0.005), estimate_of(10.0));
+  CHECK_FALSE(store.find(with_energy).has_value());
+  LatencyEstimate estimate = estimate_of(11.0);
+  estimate.energy = EnergyEstimate{5.5, {5.4, 5.6, 0.95}, 0.5, "rapl package-0"};
+  store.add(with_energy, estimate);
+  REQUIRE(store.find(with_energy).has_value());
+  CHECK(store.find(with_energy)->energy->mean_mj == 5.5);
+  CHECK(store.find(key_of(1))->median_ms == 10.0);  // the more precise one
+  std::ostringstream out;
+  CHECK(store.export_csv(out) == 2);
+  CHECK(out.str().find(",5.5,5.4,5.6,0.5,clean,") != std::string::npos);
+  CHECK(out.str().find(",,,,,clean,") != std::string::npos);
+}
+
 TEST_CASE("MeasurementStore serves requests at the stored precision or coarser") {
   const TemporaryFolder folder;
   MeasurementStore store(folder / "m.sqlite");
@@ -124,10 +145,12 @@ TEST_CASE("MeasurementStore exports every row as CSV with quoting") {
   CHECK(header ==
         "created_at,structure,device,device_fingerprint,engine,engine_version,isa,precision,"
         "threads,target_half_width,median_ms,low_ms,high_ms,level,p90_ms,p99_ms,kept,rejected,"
-        "processes,wall_s,peak_memory_bytes,verdict,governor,frequency_hz,temperature_c,extra");
+        "processes,wall_s,peak_memory_bytes,energy_mj,energy_low_mj,energy_high_mj,power_w,verdict,"
+        "governor,frequency_hz,temperature_c,extra");
   CHECK(first.find(",00000000000000010000000000000007,,board-a,xnnpack,2022-02,\"armv8.2, "
                    "\"\"dotprod\"\"\",fp32,1,0.01,"
-                   "12.5,12.375,12.625,0.95,0,0,12,0,1,0,,clean,,,,reference_drift=+0.0100") == 24);
+                   "12.5,12.375,12.625,0.95,0,0,12,0,1,0,,,,,,clean,,,,reference_drift=+0.0100") ==
+        24);
   CHECK(second.find(",throttled,") != std::string::npos);
 }
 
@@ -146,7 +169,7 @@ TEST_CASE("MeasurementStore exports known conditions, quoted where a field holds
   const std::string text = out.str();
   const std::string expected =
       ",00000000000000030000000000000007,pi4,board-a,xnnpack,2022-02,armv8,fp32,1,0.01,8,7.92,8.08,"
-      "0.95,0,0,12,0,1,0,28311552,clean,,1.8e+09,47.25,\"device=pi4 note=two\nlines "
+      "0.95,0,0,12,0,1,0,28311552,,,,,clean,,1.8e+09,47.25,\"device=pi4 note=two\nlines "
       "other=a \"\"b\"\"\"\n";
   REQUIRE(text.size() > expected.size());
   CHECK(text.substr(text.size() - expected.size()) == expected);

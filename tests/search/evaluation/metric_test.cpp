@@ -25,7 +25,7 @@ TEST_CASE("parse_metric refuses what names no metric, with its reason") {
   };
   CHECK(message("flops") ==
         "metric = flops, expected one of accuracy, macs, params, peak_memory, model_size, "
-        "latency@DEVICE");
+        "latency@DEVICE, energy@DEVICE");
   CHECK(message("latency") ==
         "metric = latency, expected latency@DEVICE with the name of a device");
   CHECK(message("latency@") ==
@@ -35,7 +35,7 @@ TEST_CASE("parse_metric refuses what names no metric, with its reason") {
         "metric = latency@a@b, expected a device name without blanks and the signs @ < > =");
   CHECK(message("") ==
         "metric = , expected one of accuracy, macs, params, peak_memory, model_size, "
-        "latency@DEVICE");
+        "latency@DEVICE, energy@DEVICE");
 }
 
 TEST_CASE("parse_metric_value reads every metric in its unit") {

@@ -108,6 +108,20 @@ TEST_CASE("final_accuracy holds the accuracy on the whole split as often as it s
   }
 }
 
+TEST_CASE("final_energy widens the coarse interval to 99 % and by a finer one") {
+  latency::LatencyEstimate coarse;
+  coarse.median_ms = 10.0;
+  coarse.energy = latency::EnergyEstimate{4.0, {3.7, 4.3, 0.99}, 0.4, "sensor"};
+  const MetricValue value = final_energy(coarse);
+  CHECK(value.value == 4.0);
+  // 0.3 of its own, a third of that for the full measurement's.
+  CHECK(value.high == doctest::Approx(4.0 + std::hypot(0.3, 0.1)));
+  CHECK(value.low == doctest::Approx(4.0 - std::hypot(0.3, 0.1)));
+  coarse.verdict = latency::Verdict::Throttled;
+  CHECK(final_energy(coarse).low == 0.0);
+  CHECK(final_energy(coarse).high == std::numeric_limits<double>::infinity());
+}
+
 TEST_CASE("final_latency adds the full measurement's own width to the coarse one's") {
   latency::MeasurementPlan full;  // 1 % at 95 %
   latency::LatencyEstimate coarse;
