@@ -47,10 +47,15 @@ std::optional<double> shown_by(const EnergySource& source) {
   return static_cast<double>(*value) * static_cast<double>(*voltage);  // mA mV = uW
 }
 
+/// "hwmon0 ina260 ": two chips of one kind have different numbers.
+std::string name_of(const fs::path& chip) {
+  return chip.filename().string() + " " + read_text(chip / "name").value_or("unnamed") + " ";
+}
+
 /// The power sensors of a chip: those that it multiplies itself or, if there is none, its currents
 /// with the voltages of the same number.
 std::vector<EnergySource> power_sensors(const fs::path& chip) {
-  const std::string name = "hwmon " + read_text(chip / "name").value_or("unnamed") + " ";
+  const std::string name = name_of(chip);
   std::vector<EnergySource> powers, products;
   std::error_code error;
   for (int channel = 1; channel <= kMaxChannels; ++channel) {
@@ -72,7 +77,7 @@ std::vector<EnergySource> power_sensors(const fs::path& chip) {
 }
 
 std::vector<EnergySource> energy_counters(const fs::path& chip) {
-  const std::string name = "hwmon " + read_text(chip / "name").value_or("unnamed") + " ";
+  const std::string name = name_of(chip);
   std::vector<EnergySource> counters;
   std::error_code error;
   for (int channel = 1; channel <= kMaxChannels; ++channel) {
@@ -166,6 +171,7 @@ EnergyMeter::EnergyMeter(const EnergySource& source, Clock& clock)
   if (file_ >= 0 && (voltage_ >= 0 || source.kind != EnergySource::Kind::Product)) return;
   const int reason = errno;
   if (file_ >= 0) ::close(file_);
+  if (voltage_ >= 0) ::close(voltage_);
   throw DeviceError("energy sensor " + source.name + ": " + source.file.string() +
                     " cannot be opened: " + std::strerror(reason));
 }

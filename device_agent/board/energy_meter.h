@@ -17,7 +17,7 @@ struct EnergySource {
     Power,    ///< uW now
     Product,  ///< mA now, and in `voltage` mV
   };
-  std::string name;  ///< "hwmon ina260 power1", "rapl package-0"
+  std::string name;  ///< "hwmon0 ina260 power1", "rapl package-0"
   Kind kind = Kind::Power;
   std::filesystem::path file;
   std::filesystem::path voltage;

@@ -45,7 +45,7 @@ struct EnergyEstimate {
   double mean_mj = 0.0;
   Interval interval_mj;  ///< of the mean
   double power_w = 0.0;  ///< mean while the network ran
-  std::string sensor;    ///< "hwmon ina260 power1", "rapl package-0"
+  std::string sensor;    ///< "hwmon0 ina260 power1", "rapl package-0"
 };
 
 /// The latency of one network on one device: never a bare number. Times are milliseconds of one

@@ -57,13 +57,13 @@ TEST_CASE("of several power sensors the one that feeds the others comes first") 
   write(folder.path() / "sys/class/hwmon/hwmon1/energy1_input", "123456");
   // A rail that shows nothing is not wired.
   CHECK(names(folder.path()) ==
-        std::vector<std::string>{"hwmon ina3221 curr2", "hwmon ina3221 curr1",
-                                 "hwmon scmi_sensors energy1", "rapl package-0"});
-  CHECK(choose_energy_source(folder.path(), "")->name == "hwmon ina3221 curr2");
+        std::vector<std::string>{"hwmon0 ina3221 curr2", "hwmon0 ina3221 curr1",
+                                 "hwmon1 scmi_sensors energy1", "rapl package-0"});
+  CHECK(choose_energy_source(folder.path(), "")->name == "hwmon0 ina3221 curr2");
   CHECK(choose_energy_source(folder.path(), "rapl package-0")->kind == EnergySource::Kind::Counter);
   CHECK(test::message_of<DeviceError>([&] {
           choose_energy_source(folder.path(), "x");
-        }).find("expected one of: hwmon ina3221 curr2, ") != std::string::npos);
+        }).find("expected one of: hwmon0 ina3221 curr2, ") != std::string::npos);
 }
 
 TEST_CASE("a chip that multiplies itself is taken at its word") {
@@ -72,7 +72,7 @@ TEST_CASE("a chip that multiplies itself is taken at its word") {
   write(folder.path() / kChip / "power1_input", "4200000");
   write(folder.path() / kChip / "curr1_input", "840");
   write(folder.path() / kChip / "in1_input", "5000");
-  CHECK(names(folder.path()) == std::vector<std::string>{"hwmon ina260 power1"});
+  CHECK(names(folder.path()) == std::vector<std::string>{"hwmon0 ina260 power1"});
 }
 
 TEST_CASE("RAPL counts the platform before a package, and no part of a package") {

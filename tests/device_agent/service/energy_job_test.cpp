@@ -18,7 +18,7 @@ TEST_CASE("the energy of an inference is measured where the board has a sensor")
   grpc::ClientContext context;
   v1::DescribeResponse description;
   REQUIRE(agent.stub().Describe(&context, {}, &description).ok());
-  CHECK(description.energy_sensor() == "hwmon ina260 power1");
+  CHECK(description.energy_sensor() == "hwmon0 ina260 power1");
   HeldLease held(agent.stub());
   REQUIRE(held.wait());
   const std::string sha256 = agent.upload(small_model(1));
@@ -29,7 +29,7 @@ TEST_CASE("the energy of an inference is measured where the board has a sensor")
   REQUIRE_MESSAGE(measured.status.ok(), measured.status.error_message());
   REQUIRE_MESSAGE(measured.result.has_energy(), measured.failure.message());
   const v1::Energy& energy = measured.result.energy();
-  CHECK(energy.sensor() == "hwmon ina260 power1");
+  CHECK(energy.sensor() == "hwmon0 ina260 power1");
   CHECK(energy.power_w() == doctest::Approx(5.0).epsilon(0.02));
   CHECK(energy.mean_mj() > 0.0);
   CHECK(energy.low_mj() <= energy.mean_mj());

@@ -52,7 +52,7 @@ TEST_CASE("to_json of a latency estimate is read back exactly") {
 TEST_CASE("an estimate keeps its energy, and lacks it where it was not measured") {
   LatencyEstimate estimate = example();
   CHECK_FALSE(latency_estimate_from_json(to_json(estimate)).energy.has_value());
-  estimate.energy = EnergyEstimate{5.5, {5.4, 5.7, 0.95}, 0.45, "hwmon ina260 power1"};
+  estimate.energy = EnergyEstimate{5.5, {5.4, 5.7, 0.95}, 0.45, "hwmon0 ina260 power1"};
   const LatencyEstimate back = latency_estimate_from_json(to_json(estimate));
   REQUIRE(back.energy.has_value());
   CHECK(back.energy->mean_mj == 5.5);
@@ -60,7 +60,7 @@ TEST_CASE("an estimate keeps its energy, and lacks it where it was not measured"
   CHECK(back.energy->interval_mj.high == 5.7);
   CHECK(back.energy->interval_mj.level == 0.95);
   CHECK(back.energy->power_w == 0.45);
-  CHECK(back.energy->sensor == "hwmon ina260 power1");
+  CHECK(back.energy->sensor == "hwmon0 ina260 power1");
   estimate.energy->mean_mj = -1.0;
   CHECK_THROWS_AS(latency_estimate_from_json(to_json(estimate)), DataError);
 }
