@@ -33,11 +33,12 @@ std::string name_of(const latency::MeasurementGroup& group) {
 
 void measurements_command(const MeasurementsArguments& arguments) {
   auto store = open_store(arguments.store);
-  TextTable table({"device", "fingerprint", "engine", "precision", "threads", "measurements",
-                   "networks", "clean", "from", "to"});
+  TextTable table({"device", "fingerprint", "engine", "precision", "threads", "mode",
+                   "measurements", "networks", "clean", "from", "to"});
   for (const latency::MeasurementGroup& group : store.groups()) {
     table.add({name_of(group), group.device_fingerprint, group.engine + " " + group.engine_version,
-               group.precision, std::to_string(group.threads), std::to_string(group.measurements),
+               group.precision, std::to_string(group.threads),
+               group.sustained ? "sustained" : "burst", std::to_string(group.measurements),
                std::to_string(group.networks), std::to_string(group.clean),
                group.first_at.substr(0, 16), group.last_at.substr(0, 16)});
   }

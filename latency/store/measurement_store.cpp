@@ -63,11 +63,11 @@ ORDER BY id
 
 constexpr char kGroups[] = R"(
 SELECT COALESCE(json_extract(estimate, '$.conditions.extra.device'), '') AS device,
-       device_fingerprint, engine, engine_version, precision, threads,
+       device_fingerprint, engine, engine_version, precision, threads, sustained,
        COUNT(*) AS measurements, COUNT(DISTINCT structure) AS networks,
        SUM(verdict = 'clean') AS clean, MIN(created_at) AS first_at, MAX(created_at) AS last_at
 FROM measurements
-GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6
+GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7
 )";
 
 void bind_key(SQLite::Statement& statement, const MeasurementKey& key, double target_half_width) {
@@ -258,8 +258,9 @@ std::vector<MeasurementGroup> MeasurementStore::groups() {
       const auto number = [&row](const char* column) { return row.getColumn(column).getInt64(); };
       groups.push_back({text("device"), text("device_fingerprint"), text("engine"),
                         text("engine_version"), text("precision"),
-                        static_cast<int>(number("threads")), number("measurements"),
-                        number("networks"), number("clean"), text("first_at"), text("last_at")});
+                        static_cast<int>(number("threads")), number("sustained") != 0,
+                        number("measurements"), number("networks"), number("clean"),
+                        text("first_at"), text("last_at")});
     }
     return groups;
   });

@@ -36,6 +36,7 @@ struct MeasurementGroup {
   std::string device;  ///< name of the device class that measured; empty: unknown
   std::string device_fingerprint, engine, engine_version, precision;
   int threads = 1;
+  bool sustained = false;  ///< of a hot board
   int64_t measurements = 0;
   int64_t networks = 0;           ///< different structures
   int64_t clean = 0;              ///< measurements with that verdict

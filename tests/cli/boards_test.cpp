@@ -323,8 +323,8 @@ TEST_CASE("lathe measurements lists and exports a store") {
   const auto [code, list] = lathe_program({"measurements", folder.path().string()});
   INFO(list);
   CHECK(code == 0);
-  CHECK(list.find("pi4     f00d         xnnpack 2022-02  fp32             1             3         2"
-                  "      3") != std::string::npos);
+  CHECK(list.find("pi4     f00d         xnnpack 2022-02  fp32             1  burst             3  "
+                  "       2      3") != std::string::npos);
 
   const auto [all_code, all] =
       lathe_program({"measurements", "export", (folder / "measurements.sqlite").string()});

@@ -204,6 +204,7 @@ TEST_CASE("MeasurementStore lists what it holds and exports the rows that are me
   CHECK(groups[1].engine_version == "2022-02");
   CHECK(groups[1].precision == "fp32");
   CHECK(groups[1].threads == 1);
+  CHECK_FALSE(groups[1].sustained);
   CHECK(groups[1].measurements == 3);
   CHECK(groups[1].networks == 2);
   CHECK(groups[1].clean == 2);
@@ -211,16 +212,26 @@ TEST_CASE("MeasurementStore lists what it holds and exports the rows that are me
   CHECK(groups[1].first_at <= groups[1].last_at);
   CHECK(groups[2].measurements == 1);
 
+  MeasurementKey sustained = key_of(0xa2);
+  sustained.device_fingerprint = "bbbb2222";
+  sustained.sustained = true;
+  LatencyEstimate hot = estimate_of(14.0);
+  hot.conditions.extra["device"] = "pi4";
+  store.add(sustained, hot);
+  REQUIRE(store.groups().size() == 4);
+  CHECK_FALSE(store.groups()[2].sustained);
+  CHECK(store.groups()[3].sustained);  // its latency is another one
+
   const auto rows = [&](const char* device, const char* network) {
     std::ostringstream out;
     return store.export_csv(out, {device, network});
   };
-  CHECK(rows("", "") == 5);
-  CHECK(rows("pi4", "") == 4);
-  CHECK(rows("bbbb", "") == 1);
+  CHECK(rows("", "") == 6);
+  CHECK(rows("pi4", "") == 5);
+  CHECK(rows("bbbb", "") == 2);
   CHECK(rows("cccc3333", "") == 1);
   CHECK(rows("pi", "") == 0);  // a name is given whole
-  CHECK(rows("", "00000000000000a2") == 2);
+  CHECK(rows("", "00000000000000a2") == 3);
   CHECK(rows("aaaa", "00000000000000a2") == 1);
   CHECK(rows("%", "") == 0);
 }
