@@ -19,7 +19,8 @@ class RangeCheck {
     return value;
   }
   int count(const char* field, uint32_t value, int fallback, int low, int high) {
-    return static_cast<int>(real(field, value, fallback, low, high));
+    const double checked = real(field, value, fallback, low, high);
+    return checked >= low && checked <= high ? static_cast<int>(checked) : fallback;
   }
   const std::string& fault() const { return fault_; }
 

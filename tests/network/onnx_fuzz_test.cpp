@@ -4,6 +4,7 @@
 #include "network/onnx.h"
 #include "network/passes.h"
 #include "tests/fuzz/onnx_import_fuzz.h"
+#include "tests/fuzz/seeds.h"
 #include "tests/network/onnx_text.h"
 #include "tests/support/quantized_model.h"
 #include "tests/support/random_network.h"
@@ -66,7 +67,9 @@ std::string mutated(std::string bytes, const std::vector<std::string>& files, Rn
 }
 
 TEST_CASE("Valid files pass through the fuzz target") {
-  for (const std::string& bytes : valid_files()) CHECK_NOTHROW(feed(bytes));
+  const std::vector<std::string> files = valid_files();
+  test::keep_seeds("onnx", files);
+  for (const std::string& bytes : files) CHECK_NOTHROW(feed(bytes));
 }
 
 TEST_CASE("Thousands of mutated files are read or refused, and never anything else") {
