@@ -126,8 +126,8 @@ Result<LatencyEstimate> estimate_of(const v1::LatencyResult& result, const std::
                     result.low_ms() > 0.0 && result.low_ms() <= estimate.median_ms &&
                     std::isfinite(result.high_ms()) && estimate.median_ms <= result.high_ms() &&
                     std::isfinite(estimate.p90_ms) && std::isfinite(estimate.p99_ms) &&
-                    std::isfinite(estimate.wall_s) &&
-                    std::isfinite(result.conditions().frequency_hz()) &&
+                    std::isfinite(estimate.wall_s) && result.level() > 0.0 &&
+                    result.level() < 1.0 && std::isfinite(result.conditions().frequency_hz()) &&
                     std::isfinite(result.conditions().temperature_c());
   if (!sane) {
     return Failure{FailureKind::Internal,

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -136,6 +137,14 @@ TEST_CASE("a count beyond every integer is refused by name") {
   const auto read = device::from_wire(plan);
   REQUIRE_FALSE(read.ok());
   CHECK(read.failure().message.find("plan.max_blocks = 3.37008e+09, expected ") == 0);
+}
+
+TEST_CASE("a result whose interval has no level is refused: no journal could keep it") {
+  for (const double level : {0.0, 1.0, std::numeric_limits<double>::quiet_NaN()}) {
+    v1::LatencyResult result = device::to_wire(full_estimate());
+    result.set_level(level);
+    CHECK_FALSE(latency::wire::estimate_of(result, "agent").ok());
+  }
 }
 
 TEST_CASE("thousands of mutated messages are read or refused, and never anything else") {
