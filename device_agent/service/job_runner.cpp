@@ -117,13 +117,17 @@ void JobRunner::run() {
     carry_out(*task);
     lock.lock();
     current_.reset();
-    ++jobs_done_;
     changed_.notify_all();
   }
 }
 
 void JobRunner::carry_out(Task& task) {
-  if (task.record == nullptr) return task.work(driver_, *task.cancellation);
+  if (task.record == nullptr) {
+    task.work(driver_, *task.cancellation);
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ++jobs_done_;
+    return;
+  }
   const std::shared_ptr<Record> record = std::move(task.record);
   measure_now(*record, *task.cancellation);
 }
@@ -153,6 +157,7 @@ void JobRunner::measure_now(Record& record, const Cancellation& cancellation) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     record.outcome = outcome;
+    ++jobs_done_;
     record.job.spec.model.reset();
     observers.swap(record.observers);
     remember(record);  // before anybody is told: the id may be asked for again at once
