@@ -35,6 +35,7 @@ struct Record {
   int64_t largest_run = 0;
   uint64_t next_token = 1;
   std::vector<std::string> job_ids;
+  std::vector<bool> contended;
 };
 
 class Service final : public v1::DeviceAgent::Service {
@@ -154,10 +155,13 @@ class Service final : public v1::DeviceAgent::Service {
     if (!authorized(*context)) return refused();
     std::unique_lock<std::mutex> lock(record_.mutex);
     ++record_.measure_calls;
+    const size_t call = record_.job_ids.size();
     record_.job_ids.push_back(request->job_id());
+    record_.contended.push_back(false);
     record_.changed.notify_all();
     while (record_.hold && !stopping_ && !context->IsCancelled())
       record_.changed.wait_for(lock, 2ms);
+    record_.contended[call] = !waiting_.empty();
     if (stopping_) return lost();
     if (!holds(request->fencing_token())) return stale();
     if (models_.count(request->model_sha256()) == 0)
@@ -391,6 +395,7 @@ int64_t FakeAgent::stale_calls() const { return state_->read(&Record::stale_call
 int64_t FakeAgent::describes() const { return state_->read(&Record::describes); }
 int64_t FakeAgent::largest_run() const { return state_->read(&Record::largest_run); }
 std::vector<std::string> FakeAgent::job_ids() const { return state_->read(&Record::job_ids); }
+std::vector<bool> FakeAgent::contended() const { return state_->read(&Record::contended); }
 
 bool FakeAgent::wait_for_measure_calls(int64_t count) const {
   std::unique_lock<std::mutex> lock(state_->record.mutex);

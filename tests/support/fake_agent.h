@@ -70,6 +70,8 @@ class FakeAgent {
   int64_t describes() const;
   /// Job ids in the order of their Measure calls.
   std::vector<std::string> job_ids() const;
+  /// Of each Measure call, whether another controller waited for the lease meanwhile.
+  std::vector<bool> contended() const;
   /// Images of the largest Run call.
   int64_t largest_run() const;
   /// Waits until `count` Measure calls have arrived, at most 20 s. Returns whether they have.
