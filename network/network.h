@@ -28,6 +28,8 @@ enum class ActivationKind { Identity, Relu, Relu6, HardSwish, Swish, HardSigmoid
 const char* to_string(ActivationKind kind);  ///< "relu6", "hard_swish", ...
 /// \throws ConfigError listing the names if there is none called `name`.
 ActivationKind activation_from_string(const std::string& name);
+/// Returns the activation of `x`: the definition that engines are held against.
+float activate(ActivationKind kind, float x);
 
 // The operators. Every node has one output. Convolutions and linear layers may carry an activation
 // that runs on their output (set by the fuse_activations pass and by builders of deployed

@@ -5,7 +5,6 @@
 #include "network/passes.h"
 
 namespace lathe::network {
-namespace {
 
 float activate(ActivationKind kind, float x) {
   switch (kind) {
@@ -26,6 +25,8 @@ float activate(ActivationKind kind, float x) {
   }
   throw InvariantError("activation: unknown kind");
 }
+
+namespace {
 
 void activate_all(ActivationKind kind, Tensor& tensor) {
   for (float& value : tensor.values) value = activate(kind, value);

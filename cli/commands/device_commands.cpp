@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdio>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -190,33 +191,34 @@ std::vector<latency::DeviceConfig> wanted_devices(const MeasureArguments& argume
                     arguments.device.config.string() + ": " + names);
 }
 
-Measured measure_on(latency::Fleet& fleet, const latency::DeviceConfig& device,
-                    const std::string& onnx, const MeasureArguments& arguments) {
+/// Sets `seconds` from an option that was given. \throws ConfigError for what is no time or out of
+/// range.
+void set_duration(const char* option, const std::string& text, double low, double high,
+                  const char* expected, double& seconds) {
+  if (text.empty()) return;
+  const std::optional<double> given = parse_duration_s(text);
+  if (!given || *given < low || *given > high) {
+    throw ConfigError(std::string(option) + " " + text + ": expected a time " + expected);
+  }
+  seconds = *given;
+}
+
+latency::MeasurementPlan plan_of(const latency::DeviceConfig& device,
+                                 const MeasureArguments& arguments) {
   latency::MeasurementPlan plan = device.plan;
   if (arguments.half_width) plan.target_half_width = *arguments.half_width;
-  if (!arguments.budget.empty()) {
-    const std::optional<double> budget_s = parse_duration_s(arguments.budget);
-    if (!budget_s || *budget_s <= 0) {
-      throw ConfigError("--budget " + arguments.budget + ": expected a time such as 20s or 500ms");
-    }
-    plan.budget_s = *budget_s;
-  }
-  if (!arguments.sustain.empty()) {
-    const std::optional<double> sustain_s = parse_duration_s(arguments.sustain);
-    if (!sustain_s || *sustain_s < 40.0 || *sustain_s > 3600.0) {
-      throw ConfigError("--sustain " + arguments.sustain +
-                        ": expected a time from 40s to 1h, such as 5min");
-    }
-    plan.sustain_s = *sustain_s;
-  }
-  if (!arguments.energy.empty()) {
-    const std::optional<double> energy_s = parse_duration_s(arguments.energy);
-    if (!energy_s || *energy_s < 0.1 || *energy_s > 600.0) {
-      throw ConfigError("--energy " + arguments.energy +
-                        ": expected a time from 100ms to 10min, such as 5s");
-    }
-    plan.energy_s = *energy_s;
-  }
+  set_duration("--budget", arguments.budget, std::numeric_limits<double>::min(),
+               std::numeric_limits<double>::max(), "such as 20s or 500ms", plan.budget_s);
+  set_duration("--sustain", arguments.sustain, 40.0, 3600.0, "from 40s to 1h, such as 5min",
+               plan.sustain_s);
+  set_duration("--energy", arguments.energy, 0.1, 600.0, "from 100ms to 10min, such as 5s",
+               plan.energy_s);
+  return plan;
+}
+
+Measured measure_on(latency::Fleet& fleet, const latency::DeviceConfig& device,
+                    const std::string& onnx, const MeasureArguments& arguments) {
+  const latency::MeasurementPlan plan = plan_of(device, arguments);
   const auto result = fleet.measure_model(device.name, onnx, plan);
   if (!result.ok()) {
     throw DeviceError("device " + device.name + ": " + arguments.model.string() + ": " +

@@ -14,22 +14,25 @@ namespace {
 
 constexpr size_t kColumns = 100;
 
+/// "12.34 ±0.6 %": the percentage is the longer half of the interval.
+std::string with_percent(double value, double low, double high) {
+  const double half = std::max(high - value, value - low);
+  std::array<char, 32> percent{};
+  std::snprintf(percent.data(), percent.size(), " ±%.1f %%",
+                value > 0 ? std::min(100.0 * half / value, 999.0) : 0.0);
+  return milliseconds(value) + percent.data();
+}
+
 /// "12.34 ±0.6 %", then '~' after a searched value and, in a table with such values, as many blanks
-/// after a confirmed one; "-" where nothing was measured. The percentage is the longer half of the
-/// interval.
+/// after a confirmed one; "-" where nothing was measured.
 std::string latency_cell(const FrontNetwork& network, const std::string& device, bool marked) {
   const Latency* latency = best_latency(network, device);
   if (latency == nullptr) return "-";
   const FrontLatency* both = latency_on(network, device);
-  const double half =
-      std::max(latency->high_ms - latency->median_ms, latency->median_ms - latency->low_ms);
-  std::array<char, 32> percent{};
-  std::snprintf(percent.data(), percent.size(), " ±%.1f %%",
-                latency->median_ms > 0 ? std::min(100.0 * half / latency->median_ms, 999.0) : 0.0);
-  return milliseconds(latency->median_ms) + percent.data() +
-         (!marked           ? ""
-          : both->confirmed ? "  "
-                            : " ~");
+  return with_percent(latency->median_ms, latency->low_ms, latency->high_ms) + (!marked ? ""
+                                                                                : both->confirmed
+                                                                                    ? "  "
+                                                                                    : " ~");
 }
 
 /// "5.42 ±0.6 %"; "-" where no energy was measured.
@@ -37,10 +40,7 @@ std::string energy_cell(const FrontNetwork& network, const std::string& device) 
   const Latency* latency = best_latency(network, device);
   if (latency == nullptr || !latency->energy) return "-";
   const Energy& energy = *latency->energy;
-  std::array<char, 32> percent{};
-  std::snprintf(percent.data(), percent.size(), " ±%.1f %%",
-                std::min(100.0 * (energy.high_mj - energy.mean_mj) / energy.mean_mj, 999.0));
-  return milliseconds(energy.mean_mj) + percent.data();
+  return with_percent(energy.mean_mj, energy.low_mj, energy.high_mj);
 }
 
 bool any_energy(const RunSummary& summary, const std::string& device) {

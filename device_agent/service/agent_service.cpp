@@ -204,54 +204,51 @@ grpc::ServerWriteReactor<v1::MeasureResponse>* AgentService::Measure(
   return stream.get();
 }
 
+/// Runs `work` (of the driver and the cancellation, returning a result) as a job of the request's
+/// lease and answers with what it returns. The request lives until the call is finished.
+template <typename Request, typename Response, typename Work>
+grpc::ServerUnaryReactor* AgentService::post(grpc::CallbackServerContext& context,
+                                             grpc::Status status, const Request& request,
+                                             Response& response, Work work) {
+  JobSpec spec;
+  if (status.ok()) {
+    status = admit(request.lease_id(), request.fencing_token(), request.model_sha256(),
+                   request.options(), spec);
+  }
+  if (!status.ok()) return finish(&context, status);
+  auto call = std::make_shared<JobCall>();
+  call->open();
+  const JobRunner::Answer answer = jobs_.post(
+      request.lease_id(), call->cancellation(),
+      [call, spec, work, &response](JobDriver& driver, const Cancellation& cancellation) {
+        call->template answer<Response>(response, [&] { return work(driver, spec, cancellation); });
+      });
+  if (answer != JobRunner::Answer::Accepted) call->finish(status_of(answer, ""));
+  return call.get();
+}
+
 grpc::ServerUnaryReactor* AgentService::Profile(grpc::CallbackServerContext* context,
                                                 const v1::ProfileRequest* request,
                                                 v1::ProfileResponse* response) {
-  JobSpec spec;
   grpc::Status status = authorize(*context);
   const double budget_s = request->budget_s() == 0.0 ? 1.0 : request->budget_s();
   if (status.ok() && !(budget_s > 0.0 && budget_s <= kMaxProfile_s)) {
     status = invalid("budget_s = " + std::to_string(budget_s) +
                      ", expected more than 0 and at most 600");
   }
-  if (status.ok()) {
-    status = admit(request->lease_id(), request->fencing_token(), request->model_sha256(),
-                   request->options(), spec);
-  }
-  if (!status.ok()) return finish(context, status);
-  auto call = std::make_shared<JobCall>();
-  call->open();
-  const JobRunner::Answer answer =
-      jobs_.post(request->lease_id(), call->cancellation(),
-                 [=](JobDriver& driver, const Cancellation& cancellation) {
-                   call->answer<v1::ProfileResponse>(
-                       *response, [&] { return driver.profile(spec, budget_s, cancellation); });
-                 });
-  if (answer != JobRunner::Answer::Accepted) call->finish(status_of(answer, ""));
-  return call.get();
+  return post(*context, std::move(status), *request, *response,
+              [budget_s](JobDriver& driver, const JobSpec& spec, const Cancellation& cancellation) {
+                return driver.profile(spec, budget_s, cancellation);
+              });
 }
 
 grpc::ServerUnaryReactor* AgentService::Run(grpc::CallbackServerContext* context,
                                             const v1::RunRequest* request,
                                             v1::RunResponse* response) {
-  JobSpec spec;
-  grpc::Status status = authorize(*context);
-  if (status.ok()) {
-    status = admit(request->lease_id(), request->fencing_token(), request->model_sha256(),
-                   request->options(), spec);
-  }
-  if (!status.ok()) return finish(context, status);
-  auto call = std::make_shared<JobCall>();
-  call->open();
-  // The request lives until the call is finished.
-  const JobRunner::Answer answer =
-      jobs_.post(request->lease_id(), call->cancellation(),
-                 [=](JobDriver& driver, const Cancellation& cancellation) {
-                   call->answer<v1::RunResponse>(
-                       *response, [&] { return driver.run(spec, *request, cancellation); });
-                 });
-  if (answer != JobRunner::Answer::Accepted) call->finish(status_of(answer, ""));
-  return call.get();
+  return post(*context, authorize(*context), *request, *response,
+              [request](JobDriver& driver, const JobSpec& spec, const Cancellation& cancellation) {
+                return driver.run(spec, *request, cancellation);
+              });
 }
 
 }  // namespace lathe::device

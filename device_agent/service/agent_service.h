@@ -57,6 +57,9 @@ class AgentService final : public v1::DeviceAgent::CallbackService {
   /// OK and `spec` filled, or why the job cannot be taken.
   grpc::Status admit(const std::string& lease_id, uint64_t fencing_token,
                      const std::string& model_sha256, const v1::JobOptions& options, JobSpec& spec);
+  template <typename Request, typename Response, typename Work>
+  grpc::ServerUnaryReactor* post(grpc::CallbackServerContext& context, grpc::Status status,
+                                 const Request& request, Response& response, Work work);
   void end_lease(const LeaseGrant& grant);
 
   const AgentSettings& settings_;

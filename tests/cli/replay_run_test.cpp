@@ -2,7 +2,6 @@
 
 #include <doctest/doctest.h>
 
-#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
@@ -14,95 +13,20 @@
 
 #include "core/file.h"
 #include "core/rng.h"
-#include "search/space/cell_space.h"
+#include "tests/cli/replay_tables.h"
 #include "tests/support/child_process.h"
-#include "tests/support/temporary_folder.h"
 
 using namespace lathe;
+using test::check_refused;
+using test::kLathe;
+using test::kNoModule;
+using test::Tables;
+using test::true_mj;
+using test::true_ms;
+using test::true_percent;
 using Json = nlohmann::json;
 
 namespace {
-
-const std::string kLathe = std::string(LATHE_BINARY_DIR) + "/bin/lathe";
-/// A run over tables must not load LibTorch: where it would look there is nothing.
-const std::vector<std::string> kNoModule = {"LATHE_SUPERNET_MODULE=/nowhere/liblathe_supernet.so"};
-
-search::CellSpec small_spec() {
-  search::CellSpec spec;
-  spec.name = "small";
-  spec.operations = {"none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3"};
-  spec.cells = 1;
-  spec.width = 4;
-  return spec;
-}
-constexpr const char* kSmallSpace =
-    "classes: 10\n"
-    "input: {channels: 3, resolution: 32}\n"
-    "cell: {nodes: 4, operations: [none, skip_connect, nor_conv_1x1, nor_conv_3x3], cells: 1, "
-    "width: 4}\n";
-
-/// Accuracy and latency both grow with the computation, each with a part of its own.
-double true_ms(const search::CellSpace& space, const search::Architecture& architecture) {
-  Rng rng = Rng(5).derive("ms " + architecture.to_string());
-  return 2.0 + static_cast<double>(space.macs(architecture)) / 1e5 + rng.uniform();
-}
-double true_percent(const search::CellSpace& space, const search::Architecture& architecture) {
-  Rng rng = Rng(5).derive("percent " + architecture.to_string());
-  const double macs = static_cast<double>(space.macs(architecture)) / 1e6;
-  return 90.0 - 30.0 / (1.0 + macs) + 2.0 * rng.uniform();
-}
-
-/// Energy with a part that latency does not have.
-double true_mj(const search::CellSpace& space, const search::Architecture& architecture) {
-  Rng rng = Rng(5).derive("mj " + architecture.to_string());
-  return true_ms(space, architecture) * (1.0 + rng.uniform());
-}
-
-/// A folder with a space, a table of all its networks and a config that replays it.
-struct Tables {
-  test::TemporaryFolder folder;
-  search::CellSpace space{small_spec()};
-  std::filesystem::path config;
-
-  /// `search` and `more` stand in the config as they are.
-  explicit Tables(const std::string& search = kSearch, const std::string& more = "") {
-    write_file_atomically(folder / "small.yaml", kSmallSpace);
-    std::string table = "cell,percent,ms,mj\n";
-    for (const search::Architecture& architecture : space.distinct()) {
-      table += space.describe(architecture) + "," +
-               std::to_string(true_percent(space, architecture)) + "," +
-               std::to_string(true_ms(space, architecture)) + "," +
-               std::to_string(true_mj(space, architecture)) + "\n";
-    }
-    write_file_atomically(folder / "table.csv", table);
-    config = write("replay.yaml", search, more);
-  }
-
-  std::filesystem::path write(const std::string& name, const std::string& search,
-                              const std::string& more) const {
-    const auto path = folder / name;
-    write_file_atomically(
-        path,
-        "space: small.yaml\n"
-        "accuracy: {table: table.csv, key: cell, column: percent, percent: true}\n"
-        "devices: [{name: pi, replay: table.csv, key: cell, column: ms, energy: mj, "
-        "noise: 0.05, seconds: 2s}]\n"
-        "search: " +
-            search + "\n" + more);
-    return path;
-  }
-
-  std::vector<std::string> command(const std::string& run) const {
-    return {kLathe, "run", config.string(), "--folder", (folder / run).string()};
-  }
-  Json summary(const std::string& run) const {
-    return Json::parse(read_file(folder / run / "summary.json"));
-  }
-
-  static constexpr const char* kSearch =
-      "{objectives: [accuracy, latency@pi], constraints: [\"latency@pi <= 30ms\"], "
-      "population: 10, batch: 5, budget: {evaluations: 60}}";
-};
 
 std::vector<std::string> stage_names(const Json& summary) {
   std::vector<std::string> names;
@@ -115,16 +39,6 @@ std::string found(const Json& summary) {
   return summary.at("front").dump() + summary.at("search").dump() + summary.at("devices").dump();
 }
 
-void check_refused(const std::vector<std::string>& arguments, int code,
-                   const std::vector<std::string>& parts) {
-  const auto [actual, output] = test::run_program(arguments, kNoModule);
-  INFO(output);
-  CHECK(actual == code);
-  for (const std::string& part : parts) {
-    CHECK_MESSAGE(output.find(part) != std::string::npos, part);
-  }
-}
-
 }  // namespace
 
 TEST_CASE("lathe run over tables searches, confirms and reports without LibTorch") {
@@ -133,7 +47,7 @@ TEST_CASE("lathe run over tables searches, confirms and reports without LibTorch
   INFO(output);
   REQUIRE(code == 0);
   CHECK(output.find("accuracy") != std::string::npos);
-  const Json result = tables.summary("run");
+  const Json result = Json::parse(tables.summary("run"));
   CHECK(stage_names(result) == std::vector<std::string>{"prepare", "search", "confirm", "report"});
   CHECK(result.at("data").at("table") == "table.csv, column percent");
   CHECK(result.at("search").at("candidates").size() == 60);
@@ -173,7 +87,7 @@ TEST_CASE("lathe run over tables searches, confirms and reports without LibTorch
     REQUIRE(test::run_program(longer, kNoModule).first == 0);
     longer[4] = (tables.folder / "long").string();
     REQUIRE(test::run_program(longer, kNoModule).first == 0);
-    CHECK(found(tables.summary("run")) == found(tables.summary("long")));
+    CHECK(found(Json::parse(tables.summary("run"))) == found(Json::parse(tables.summary("long"))));
   }
   SUBCASE("another table is another run") {
     write_file_atomically(tables.folder / "table.csv",
@@ -190,7 +104,7 @@ TEST_CASE(
     "lathe run over tables, killed at random moments, finds what an uninterrupted run finds") {
   const Tables tables;
   REQUIRE(test::run_program(tables.command("whole")).first == 0);
-  const std::string expected = found(tables.summary("whole"));
+  const std::string expected = found(Json::parse(tables.summary("whole")));
   Rng rng(7);
   int kills = 0;
   for (int run = 0; kills < 20; ++run) {
@@ -213,7 +127,7 @@ TEST_CASE(
       INFO(process.output());
       REQUIRE((code == 0 || code == -SIGKILL));
     }
-    REQUIRE(found(tables.summary(name)) == expected);
+    REQUIRE(found(Json::parse(tables.summary(name))) == expected);
   }
 }
 
@@ -232,7 +146,7 @@ TEST_CASE("a network that breaks its constraint when measured again is marked, a
   int winners = 0;
   int refuted = 0;
   std::set<std::string> roles;
-  const Json result = tables.summary("run");
+  const Json result = Json::parse(tables.summary("run"));
   for (const Json& network : result.at("front")) {
     const bool feasible = network.at("feasible");
     ++(feasible ? winners : refuted);
@@ -261,7 +175,7 @@ TEST_CASE(
   const auto [code, output] = test::run_program(command, kNoModule);
   INFO(output);
   REQUIRE(code == 0);
-  const Json search = tables.summary("run").at("search");
+  const Json search = Json::parse(tables.summary("run")).at("search");
   const Json& candidates = search.at("candidates");
   const auto stopped = std::count_if(candidates.begin(), candidates.end(), [](const Json& each) {
     return each.at("screened").get<bool>();
@@ -271,7 +185,7 @@ TEST_CASE(
   // 2 s for each that was stopped, less a ninth of that for every coarse measurement.
   CHECK(search.at("racing").at("board_seconds_saved").get<double>() ==
         doctest::Approx(2.0 * static_cast<double>(stopped) - 80.0 * 2.0 / 9.0));
-  for (const Json& network : tables.summary("run").at("front")) {
+  for (const Json& network : Json::parse(tables.summary("run")).at("front")) {
     const size_t index = network.at("candidate_index");
     CHECK(candidates.at(index).at("screened") == false);
   }
@@ -287,41 +201,9 @@ TEST_CASE(
   command.insert(command.end(), {"--set", "search.racing=false"});
   command[4] = (tables.folder / "whole").string();
   REQUIRE(test::run_program(command, kNoModule).first == 0);
-  const Json whole = tables.summary("whole").at("search");
+  const Json whole = Json::parse(tables.summary("whole")).at("search");
   CHECK(whole.at("racing").is_null());
   for (const Json& candidate : whole.at("candidates")) CHECK(candidate.at("screened") == false);
-}
-
-TEST_CASE("lathe refuses tables that cannot work, with the reason and the exit code") {
-  const Tables tables;
-  const std::string config = tables.config.string();
-  SUBCASE("a bound that no entry of the table meets, for plan and run") {
-    for (const char* command : {"plan", "run"}) {
-      check_refused({kLathe, command, config, "--set", "search.constraints=[latency@pi <= 1ms]",
-                     "--folder", (tables.folder / "run").string()},
-                    2, {"latency@pi <= 1ms: the best of ", "table.csv, column ms, is 7.", "raise"});
-      check_refused({kLathe, command, config, "--set", "search.constraints=[accuracy >= 0.95]",
-                     "--folder", (tables.folder / "run").string()},
-                    2, {"accuracy >= 0.95: the best of ", "column percent, is 0.8", "lower"});
-    }
-  }
-  SUBCASE("bounds that no entry meets together, with the nearest") {
-    check_refused({kLathe, "plan", config, "--set",
-                   "search.constraints=[latency@pi <= 8ms, accuracy >= 0.8]"},
-                  2,
-                  {"no network of the tables meets all of them; the nearest is |", " with ",
-                   "latency@pi = ", "accuracy = 0."});
-  }
-  SUBCASE("training") {
-    check_refused({kLathe, "train", config}, 2, {"come from a table", "nothing to train"});
-  }
-  SUBCASE("asking or measuring on a table") {
-    check_refused({kLathe, "devices", "--config", config}, 2, {"every device is a table"});
-  }
-  SUBCASE("a table with a column that is not there") {
-    check_refused({kLathe, "plan", config, "--set", "devices.0.column=us"}, 3,
-                  {"table.csv:1: no column us, expected one"});
-  }
 }
 
 #ifdef LATHE_TEST_WITH_AGENT
@@ -383,48 +265,6 @@ TEST_CASE("a board stands beside a table, and published networks are measured on
 }
 #endif
 
-TEST_CASE("the example of configs/ asks for its table and runs on one of that form") {
-  const std::string config = LATHE_SOURCE_DIR "/configs/replay_nasbench201.yaml";
-  const test::TemporaryFolder folder;
-  // Nothing else is wrong with it: a fault a missing file.
-  const auto [code, output] = test::run_program({kLathe, "plan", config}, kNoModule);
-  INFO(output);
-  CHECK(code == 2);
-  CHECK(std::count(output.begin(), output.end(), '\n') == 2);
-  CHECK(output.find("--set accuracy.table=/path/to/table.csv\n") != std::string::npos);
-  CHECK(output.find("--set devices.0.replay=/path/to/table.csv\n") != std::string::npos);
-
-  const search::CellSpace space{search::CellSpec()};
-  std::string table = "arch_str,accuracy_cifar100,raspi4_ms\n";
-  for (const search::Architecture& architecture : space.distinct()) {
-    const double macs = static_cast<double>(space.macs(architecture)) / 1e6;
-    table += space.describe(architecture) + "," + std::to_string(75.0 - 200.0 / macs) + "," +
-             std::to_string(macs / 3.0) + "\n";
-  }
-  write_file_atomically(folder / "t.csv", table);
-  const std::string path = (folder / "t.csv").string();
-  const auto [run_code, run_output] =
-      test::run_program({kLathe, "run", config, "--set", "accuracy.table=" + path, "--set",
-                         "devices.0.replay=" + path, "--set", "search.budget.evaluations=40",
-                         "--folder", (folder / "run").string()},
-                        kNoModule);
-  INFO(run_output);
-  CHECK(run_code == 0);
-  CHECK(run_output.find("most accurate") != std::string::npos);
-}
-
-TEST_CASE("lathe plan shows what a run over tables amounts to") {
-  const Tables tables;
-  const auto [code, output] =
-      test::run_program({kLathe, "plan", tables.config.string()}, kNoModule);
-  INFO(output);
-  CHECK(code == 0);
-  CHECK(output.find("table.csv, column percent; nothing is trained or exported") !=
-        std::string::npos);
-  CHECK(output.find("device     pi: replayed from ") != std::string::npos);
-  CHECK(output.find("supernet") == std::string::npos);
-}
-
 TEST_CASE("a search for accuracy and energy under a bound on both latency and energy") {
   const Tables tables(
       "{objectives: [accuracy, energy@pi], constraints: [\"energy@pi <= 30mJ\", \"latency@pi <= "
@@ -433,7 +273,7 @@ TEST_CASE("a search for accuracy and energy under a bound on both latency and en
   INFO(output);
   REQUIRE(code == 0);
   CHECK(output.find("mJ: energy of one inference") != std::string::npos);
-  const Json result = tables.summary("run");
+  const Json result = Json::parse(tables.summary("run"));
   REQUIRE(result.at("front").size() >= 3);
   double last_mj = 0.0;
   double last_accuracy = 1.0;
@@ -455,17 +295,4 @@ TEST_CASE("a search for accuracy and energy under a bound on both latency and en
   }
   const std::string report = read_file(tables.folder / "run" / "report.html");
   CHECK(report.find("\"energies\":[{") != std::string::npos);
-}
-
-TEST_CASE("energy of a table without such a column is refused before anything runs") {
-  const Tables tables;
-  check_refused({kLathe, "run", tables.config.string(), "--set", "devices.0.energy=joules", "--set",
-                 "search.objectives=[accuracy, energy@pi]"},
-                3, {"table.csv", "joules"});
-  const auto other = tables.write("other.yaml", "{objectives: [accuracy, energy@pi]}", "");
-  std::string text = read_file(other);
-  text.replace(text.find(" energy: mj,"), std::string(" energy: mj,").size(), "");
-  write_file_atomically(other, text);
-  check_refused({kLathe, "run", other.string()}, 2,
-                {"other.yaml:4", "energy@pi", "unless device pi has a key `energy: COLUMN`"});
 }

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -202,14 +204,17 @@ inline network::Tensor random_tensor(const network::Shape& shape, Rng rng) {
   return tensor;
 }
 
-/// Returns the largest absolute difference over the largest magnitude (at least 1).
+/// Returns the largest absolute difference over the largest magnitude (at least 1); infinity if a
+/// value is not finite.
 inline double relative_difference(const network::Tensor& a, const network::Tensor& b) {
   if (a.shape != b.shape) return 1e9;
   double largest = 1.0;
   double difference = 0.0;
   for (size_t i = 0; i < a.values.size(); ++i) {
     largest = std::max(largest, std::abs(double{a.values[i]}));
-    difference = std::max(difference, std::abs(double{a.values[i]} - double{b.values[i]}));
+    const double here = std::abs(double{a.values[i]} - double{b.values[i]});
+    if (!std::isfinite(here)) return std::numeric_limits<double>::infinity();
+    difference = std::max(difference, here);
   }
   return difference / largest;
 }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 
 #include "device_agent/engine/xnnpack/int8_operators.h"
 
@@ -14,26 +13,6 @@ using network::ActivationKind;
 
 /// By the byte of the input.
 using Table = std::array<int8_t, 256>;
-
-float activate(ActivationKind kind, float x) {
-  switch (kind) {
-    case ActivationKind::Identity:
-      return x;
-    case ActivationKind::Relu:
-      return std::max(x, 0.0F);
-    case ActivationKind::Relu6:
-      return std::min(std::max(x, 0.0F), 6.0F);
-    case ActivationKind::HardSwish:
-      return x * std::min(std::max(x + 3.0F, 0.0F), 6.0F) / 6.0F;
-    case ActivationKind::Swish:
-      return x / (1.0F + std::exp(-x));
-    case ActivationKind::HardSigmoid:
-      return std::min(std::max(x + 3.0F, 0.0F), 6.0F) / 6.0F;
-    case ActivationKind::Sigmoid:
-      return 1.0F / (1.0F + std::exp(-x));
-  }
-  return x;
-}
 
 struct Lookup {
   Table table;
@@ -67,7 +46,7 @@ void lookup(BoundKernel& kernel, ActivationKind kind, const Image& input, const 
   Lookup made{{}, input, output};
   for (int value = -128; value < 128; ++value) {
     const float x = input.scale.dequantize(static_cast<int8_t>(value));
-    made.table[static_cast<uint8_t>(value)] = output.scale.quantize(activate(kind, x));
+    made.table[static_cast<uint8_t>(value)] = output.scale.quantize(network::activate(kind, x));
   }
   kernel.add([made](pthreadpool* pool) {
     constexpr size_t kTileBytes = 4096;

@@ -7,76 +7,28 @@
 #include "device_agent/engine/xnnpack/xnnpack_engine.h"
 #include "network/passes.h"
 #include "tests/device_agent/engine/random_graph.h"
+#include "tests/device_agent/engine/single_operator.h"
+#include "tests/support/random_network.h"
 
 using namespace lathe;
 using namespace lathe::device;
+using lathe::device::testing::conv;
+using lathe::device::testing::single;
 using namespace lathe::network;
 
 namespace {
 
-std::vector<float> random_image(const Shape& shape, Rng& rng) {
-  std::vector<float> values(static_cast<size_t>(element_count(shape)));
-  for (float& value : values) value = static_cast<float>(rng.normal());
-  return values;
-}
-
-// Random weights with BN statistics that are not the identity.
-Weights lively_weights(const Network& net, uint64_t seed) {
-  Weights weights = random_weights(net, seed);
-  Rng rng(seed);
-  for (auto& [name, tensor] : weights) {
-    if (tensor.shape.size() != 1) continue;
-    const bool variance = name.find("variance") != std::string::npos;
-    for (float& value : tensor.values)
-      value = static_cast<float>(variance ? rng.uniform(0.5, 2.0) : rng.normal());
-  }
-  return weights;
-}
-
-// The largest difference, relative to the reference's largest magnitude (at least 1).
-double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
-  REQUIRE(a.size() == b.size());
-  double scale = 1.0;
-  double worst = 0.0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    REQUIRE(std::isfinite(a[i]));
-    scale = std::max(scale, std::abs(static_cast<double>(b[i])));
-    worst = std::max(worst, std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i])));
-  }
-  return worst / scale;
-}
-
 void check_against_reference(const Network& net, uint64_t seed, int threads = 1) {
-  Rng rng(seed + 1000);
-  const Model model{net, lively_weights(net, seed)};
+  const Model model{net, test::trained_looking_weights(net, Rng(seed))};
   const auto runnable = make_xnnpack_engine()->prepare(model, {threads, latency::Precision::Fp32});
-  for (int repeat = 0; repeat < 2;
-       ++repeat) {  // the second run finds the first one's leftovers in memory
-    const std::vector<float> image = random_image(net.input_shape(), rng);
-    const Tensor expected = run_reference(model, {net.input_shape(), image});
-    runnable->write_input(image);
+  for (uint64_t repeat = 0; repeat < 2; ++repeat) {
+    const Tensor image = test::random_tensor(net.input_shape(), Rng(seed + 1000 + repeat));
+    const Tensor expected = run_reference(model, image);
+    runnable->write_input(image.values);
     runnable->run();
-    runnable->run();
-    CHECK(largest_difference(runnable->read_output(), expected.values) < 1e-4);
+    runnable->run();  // finds the first run's leftovers in memory
+    CHECK(test::relative_difference(expected, {expected.shape, runnable->read_output()}) < 1e-4);
   }
-}
-
-Network single(const Shape& input, const Operator& op) {
-  Network net;
-  const NodeId image = net.add_input("image", input);
-  net.add("op", op, {image});
-  return net;
-}
-
-Conv2d conv(int64_t out, int64_t kernel, int64_t stride, int64_t groups) {
-  Conv2d op;
-  op.out_channels = out;
-  op.kernel = kernel;
-  op.stride = stride;
-  op.padding = kernel / 2;
-  op.groups = groups;
-  op.bias = true;
-  return op;
 }
 
 }  // namespace

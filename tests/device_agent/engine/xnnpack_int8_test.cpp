@@ -8,11 +8,14 @@
 #include "network/quantize.h"
 #include "network/reference_networks.h"
 #include "tests/device_agent/engine/random_graph.h"
+#include "tests/device_agent/engine/single_operator.h"
 #include "tests/support/integer_executor.h"
 #include "tests/support/quantized_model.h"
 
 using namespace lathe;
 using namespace lathe::device;
+using lathe::device::testing::conv;
+using lathe::device::testing::single;
 using namespace lathe::network;
 
 namespace {
@@ -80,24 +83,10 @@ void check_every_node(const Model& model, const Tensor& image, Differences& diff
 }
 
 Differences check_operator(const Shape& shape, const Operator& op, uint64_t seed) {
-  Network net;
-  const NodeId image = net.add_input("image", shape);
-  net.add("op", op, {image});
-  const Model model = test::quantized_model(lively_model(net, seed), Rng(seed));
+  const Model model = test::quantized_model(lively_model(single(shape, op), seed), Rng(seed));
   Differences differences;
   check_every_node(model, test::random_tensor(shape, Rng(seed + 1)), differences);
   return differences;
-}
-
-Conv2d conv(int64_t out, int64_t kernel, int64_t stride, int64_t groups) {
-  Conv2d op;
-  op.out_channels = out;
-  op.kernel = kernel;
-  op.stride = stride;
-  op.padding = kernel / 2;
-  op.groups = groups;
-  op.bias = true;
-  return op;
 }
 
 }  // namespace
