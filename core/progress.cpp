@@ -88,7 +88,7 @@ class Display final : public Progress {
     if (elapsed < options_.quiet_s) return;
     std::string line = stage_ + "  ";
     line += done_ < total_ ? "stopped at " + amount() : format_count(static_cast<double>(done_));
-    line += " " + unit_ + " in " + format_duration(elapsed);
+    line += " " + units(done_ < total_ ? total_ : done_) + " in " + format_duration(elapsed);
     if (!note_.empty()) line += "  " + note_;
     options_.write_line(line);
     shown_ = false;
@@ -96,6 +96,12 @@ class Display final : public Progress {
 
  private:
   double now_s() const { return options_.clock->now_s(); }
+
+  std::string units(int64_t count) const {
+    if (count == 1) return unit_;
+    const bool hisses = unit_.size() > 2 && unit_.compare(unit_.size() - 2, 2, "ch") == 0;
+    return unit_ + (hisses ? "es" : "s");  // batches, steps
+  }
 
   std::string amount() const { return std::to_string(done_) + "/" + std::to_string(total_); }
 
@@ -113,9 +119,9 @@ class Display final : public Progress {
   std::string state(double now) const {
     std::string text;
     if (total_ > 0) {
-      text = print("%.0f %%  ", std::floor(100.0 * fraction())) + amount() + " " + unit_;
+      text = print("%.0f %%  ", std::floor(100.0 * fraction())) + amount() + " " + units(total_);
     } else {
-      text = std::to_string(done_) + " " + unit_;
+      text = std::to_string(done_) + " " + units(done_);
     }
     const double units = static_cast<double>(done_ - first_done_);
     const double elapsed = now - first_s_;

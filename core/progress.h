@@ -15,7 +15,8 @@ namespace lathe {
 class Progress {
  public:
   virtual ~Progress() = default;
-  /// A stage of `total` equal units begins, for example ("train", 4500, "step").
+  /// A stage of `total` equal units begins, for example ("train", 4500, "step"). The unit is an
+  /// English noun in the singular; its plural is shown where there are several.
   virtual void begin(const std::string& stage, int64_t total, const std::string& unit) = 0;
   /// `done` units are finished; `note` is a short text such as "loss 0.41  largest 0.88  smallest
   /// 0.83".

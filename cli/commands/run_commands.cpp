@@ -93,6 +93,7 @@ void run_command(const RunArguments& arguments, Until until) {
                       "train; `lathe run` searches and reports");
   }
   const std::string name = config.name;
+  const std::filesystem::path folder = config.folder;
   const auto progress = terminal_progress();
   Pipeline pipeline(std::move(config), *progress);
   if (!pipeline.run(until)) throw Error("stopped; the same command continues run " + name);
@@ -104,6 +105,7 @@ void run_command(const RunArguments& arguments, Until until) {
     std::printf("\n%s", report::scaling_table(*summary.search.scaling).c_str());
   }
   for (const std::string& warning : summary.warnings) std::printf("warning: %s\n", warning.c_str());
+  std::printf("\nreport: %s\n", (folder / "report.html").c_str());
 }
 
 void plan_command(const RunArguments& arguments) {

@@ -94,11 +94,7 @@ std::vector<EpochRecord> SandwichTrainer::run(Progress& progress, const std::fun
       continue;
     }
     if (state_.step % steps_per_epoch_ == 0 || finished()) record(measure);
-    char note[96];
-    const EpochRecord last = state_.records.empty() ? EpochRecord{} : state_.records.back();
-    std::snprintf(note, sizeof note, "loss %.3f  largest %.3f  smallest %.3f", state_.smoothed_loss,
-                  last.top1_largest, last.top1_smallest);
-    progress.update(state_.step, note);
+    progress.update(state_.step, note());
     const double now_s = steady_clock().now_s();
     if (now_s - last_save_s >= interval_s) {
       save();
@@ -179,6 +175,18 @@ bool SandwichTrainer::loss_is_bad(double loss) {
     state_.best_loss = state_.smoothed_loss;
   const double chance = std::log(static_cast<double>(largest_.output_shape().back()));
   return state_.smoothed_loss > state_.best_loss + 0.5 * chance;
+}
+
+/// Accuracies are those of the last whole epoch.
+std::string SandwichTrainer::note() const {
+  char text[96];
+  std::snprintf(text, sizeof text, "loss %.3f", state_.smoothed_loss);
+  std::string line = text;
+  if (state_.records.empty()) return line;
+  const EpochRecord& last = state_.records.back();
+  std::snprintf(text, sizeof text, "  largest %.3f  smallest %.3f", last.top1_largest,
+                last.top1_smallest);
+  return line + text;
 }
 
 void SandwichTrainer::roll_back(double loss) {

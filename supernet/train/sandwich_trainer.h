@@ -45,6 +45,7 @@ class SandwichTrainer {
   std::vector<int64_t> batch_indices();
   bool loss_is_bad(double loss);
   void roll_back(double loss);
+  std::string note() const;  ///< for the progress line
   void record(const MeasureExtremes& measure);
   void save();
   void write_metrics(const std::string& line);

@@ -40,10 +40,10 @@ TEST_CASE("plain lines come at most once an interval, with rate and ETA") {
   progress->end();
   CHECK(recorder.statuses.empty());
   CHECK(recorder.lines ==
-        std::vector<std::string>{"train  8 %  8/100 step  4 step/s  ETA 23 s  loss 0.41",
-                                 "train  48 %  48/100 step  4 step/s  ETA 13 s  loss 0.41",
-                                 "train  88 %  88/100 step  4 step/s  ETA 3 s  loss 0.41",
-                                 "train  100 step in 25 s  loss 0.41"});
+        std::vector<std::string>{"train  8 %  8/100 steps  4 step/s  ETA 23 s  loss 0.41",
+                                 "train  48 %  48/100 steps  4 step/s  ETA 13 s  loss 0.41",
+                                 "train  88 %  88/100 steps  4 step/s  ETA 3 s  loss 0.41",
+                                 "train  100 steps in 25 s  loss 0.41"});
 }
 
 TEST_CASE("a terminal shows one bar and then a line for the finished stage") {
@@ -56,11 +56,11 @@ TEST_CASE("a terminal shows one bar and then a line for the finished stage") {
   progress->update(10, "");
   progress->end();
   CHECK(recorder.statuses ==
-        std::vector<std::string>{"search  [##########..........] 50 %  5/10 candidate",
-                                 "search  [####################] 100 %  10/10 candidate  6 "
+        std::vector<std::string>{"search  [##########..........] 50 %  5/10 candidates",
+                                 "search  [####################] 100 %  10/10 candidates  6 "
                                  "s/candidate",
                                  ""});
-  CHECK(recorder.lines == std::vector<std::string>{"search  10 candidate in 1 min 00 s"});
+  CHECK(recorder.lines == std::vector<std::string>{"search  10 candidates in 1 min 00 s"});
 }
 
 TEST_CASE("a stage shorter than two seconds shows nothing") {
@@ -87,7 +87,7 @@ TEST_CASE("the ETA of a resumed stage counts only what this process did") {
   progress->update(910, "");
   // 10 steps in 10 s: 90 s are left, not the 0.1 s that 910 steps in 10 s would promise.
   CHECK(recorder.lines ==
-        std::vector<std::string>{"train  91 %  910/1000 step  1 step/s  ETA 1 min 30 s"});
+        std::vector<std::string>{"train  91 %  910/1000 steps  1 step/s  ETA 1 min 30 s"});
 }
 
 TEST_CASE("a stage that ends early says where") {
@@ -99,7 +99,7 @@ TEST_CASE("a stage that ends early says where") {
   recorder.lines.clear();
   progress->end();
   progress->end();
-  CHECK(recorder.lines == std::vector<std::string>{"train  stopped at 40/100 step in 5 s"});
+  CHECK(recorder.lines == std::vector<std::string>{"train  stopped at 40/100 steps in 5 s"});
 }
 
 TEST_CASE("a bar is cut to the terminal and redrawn ten times a second at most") {
@@ -127,7 +127,7 @@ TEST_CASE("a total of zero, an unknown total and more than the total are shown w
   recorder.clock.advance_s(4.0);
   progress->update(5, "");
   CHECK(recorder.lines == std::vector<std::string>{"read  1 file  4 s/file", "read  1 file in 4 s",
-                                                   "read  100 %  5/2 file"});
+                                                   "read  100 %  5/2 files"});
 }
 
 TEST_CASE("beginning a stage ends the one before, and leaving removes the bar") {
@@ -141,7 +141,7 @@ TEST_CASE("beginning a stage ends the one before, and leaving removes the bar") 
     recorder.clock.advance_s(3.0);
     progress->update(1, "");
   }
-  CHECK(recorder.lines == std::vector<std::string>{"one  2 unit in 3 s"});
+  CHECK(recorder.lines == std::vector<std::string>{"one  2 units in 3 s"});
   CHECK(recorder.statuses.back().empty());
 }
 
