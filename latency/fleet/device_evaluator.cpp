@@ -1,6 +1,7 @@
 #include "latency/fleet/device_evaluator.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "core/clock.h"
@@ -70,12 +71,20 @@ std::future<Result<LatencyEstimate>> DeviceEvaluator::measure(const search::Cand
       plan);
 }
 
+bool DeviceEvaluator::FlightKey::operator<(const FlightKey& other) const {
+  const auto all = [](const FlightKey& key) {
+    const MeasurementPlan& p = key.plan;
+    return std::tie(key.structure, p.target_half_width, p.level, p.budget_s, p.min_blocks,
+                    p.max_blocks, p.processes, p.min_block_s, p.seed, p.sustain_s, p.energy_s,
+                    p.fresh);
+  };
+  return all(*this) < all(other);
+}
+
 std::future<Result<LatencyEstimate>> DeviceEvaluator::measure_onnx(
     const network::Digest& structure, const std::function<std::string()>& make_onnx,
     const MeasurementPlan& plan) {
-  const FlightKey key{structure,       plan.target_half_width, plan.budget_s,  plan.level,
-                      plan.min_blocks, plan.max_blocks,        plan.processes, plan.fresh,
-                      plan.sustain_s,  plan.energy_s};
+  const FlightKey key{structure, plan};
   std::promise<Result<LatencyEstimate>> promise;
   std::future<Result<LatencyEstimate>> future = promise.get_future();
   {

@@ -7,7 +7,6 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include "latency/fleet/board_class.h"
@@ -48,8 +47,12 @@ class DeviceEvaluator : public search::LatencyEvaluator {
   struct Flight {
     std::vector<std::promise<Result<LatencyEstimate>>> waiting;
   };
-  using FlightKey =
-      std::tuple<network::Digest, double, double, double, int, int, int, bool, double, double>;
+  /// What makes two requests the same measurement.
+  struct FlightKey {
+    network::Digest structure;
+    MeasurementPlan plan;
+    bool operator<(const FlightKey& other) const;
+  };
 
   MeasurementKey store_key(const network::Digest& structure, const MeasurementPlan& plan,
                            const AgentDescription& board) const;
