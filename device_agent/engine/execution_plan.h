@@ -62,7 +62,7 @@ struct PlanStep {
   /// FullyConnected of a flattened image: the input is [pixel, channel], so the weight's columns,
   /// written for [channel, pixel], are to be permuted. 1: nothing to permute.
   int64_t flattened_pixels = 1;
-  network::ActivationKind function = network::ActivationKind::Identity;  ///< of Lookup
+  network::ActivationKind function = network::ActivationKind::Identity;  ///< of Lookup and Affine
 };
 
 /// Memory shared by tensors whose lives do not overlap, one arena for all of them.

@@ -161,6 +161,12 @@ class Lowering {
         step.high = 1.0F;
         return to;
       }
+      case ActivationKind::NegatedRelu: {
+        SymbolicStep& step = add_step(Kernel::Affine, from, to);
+        step.function = kind;
+        step.low = 0.0F;
+        return to;
+      }
       case ActivationKind::Swish: {
         const int gate = add_like(from);
         add_step(Kernel::Sigmoid, from, gate);

@@ -21,6 +21,8 @@ at::Tensor activated(const at::Tensor& x, ActivationKind kind) {
       return at::silu(x);
     case ActivationKind::HardSigmoid:
       return at::hardsigmoid(x);
+    case ActivationKind::NegatedRelu:
+      return at::relu(-x);
     case ActivationKind::Sigmoid:
       break;
   }

@@ -154,7 +154,7 @@ class RandomNetworkBuilder {
   network::ActivationKind activation() {
     using Kind = network::ActivationKind;
     return rng_.choose(std::vector<Kind>{Kind::Relu, Kind::Relu6, Kind::HardSwish, Kind::Swish,
-                                         Kind::HardSigmoid, Kind::Sigmoid});
+                                         Kind::HardSigmoid, Kind::Sigmoid, Kind::NegatedRelu});
   }
   network::ActivationKind fused() {
     const bool plain = !options_.fused_activations || rng_.bernoulli(0.6);

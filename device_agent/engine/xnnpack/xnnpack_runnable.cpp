@@ -201,7 +201,7 @@ class XnnpackRunnable : public Runnable {
         return;
       }
       case Kernel::Affine: {
-        const xnn::PackedWeights packed = packer.affine(node, in.channels);
+        const xnn::PackedWeights packed = packer.affine(node, step.function, in.channels);
         xnn::convolution(kernel, {}, static_cast<uint32_t>(in.channels), packed.weight.data(),
                          packed.bias_or_null(), limits, in, out);
         return;
