@@ -13,7 +13,8 @@ double epsilon_of(const Step& step) { return std::get<network::BatchNorm>(step.o
 
 at::Tensor TrainBatchNorm::run(size_t, const Step& step, const at::Tensor& x,
                                const std::vector<at::Tensor>& parameters, bool) {
-  return batch_norm_train(x, parameters[0], parameters[1], epsilon_of(step), step.activation);
+  return batch_norm_train(x, parameters[0], parameters[1], epsilon_of(step), step.activation,
+                          group_);
 }
 
 at::Tensor CollectBatchNorm::run(size_t index, const Step& step, const at::Tensor& x,

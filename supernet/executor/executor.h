@@ -25,8 +25,13 @@ class BatchNormPolicy {
 /// Training: the batch's own statistics, differentiable.
 class TrainBatchNorm : public BatchNormPolicy {
  public:
+  /// `group`: those who each have a part of the batch; it must outlive the backward pass.
+  explicit TrainBatchNorm(Communicator* group = nullptr) : group_(group) {}
   at::Tensor run(size_t index, const Step& step, const at::Tensor& x,
                  const std::vector<at::Tensor>& parameters, bool in_place) override;
+
+ private:
+  Communicator* group_;
 };
 
 /// Recalibration: normalises by the batch's own statistics and pools them for every step.
