@@ -55,6 +55,7 @@ struct Names {
   const char* rank;
   const char* size;
   const char* local_rank;
+  const char* local_size;
 };
 
 Launch read_ranks(const Reader& reader, const Names& names) {
@@ -62,6 +63,7 @@ Launch read_ranks(const Reader& reader, const Names& names) {
   launch.size = reader.integer(names.size, 1, kMaximumProcesses);
   launch.rank = reader.integer(names.rank, 0, launch.size - 1);
   launch.local_rank = reader.integer_or(names.local_rank, 0, launch.size - 1, launch.rank);
+  launch.local_size = reader.integer_or(names.local_size, 1, launch.size, 1);
   launch.hosts_store = launch.rank == 0;
   return launch;
 }
@@ -74,7 +76,7 @@ Launch read_ranks(const Reader& reader, const Names& names) {
 }
 
 Launch of_torchrun(const Reader& reader) {
-  Launch launch = read_ranks(reader, {"RANK", "WORLD_SIZE", "LOCAL_RANK"});
+  Launch launch = read_ranks(reader, {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"});
   if (launch.size == 1) return launch;
   if (!reader.has("MASTER_ADDR")) refuse_without_address(launch);
   launch.address = *reader.text("MASTER_ADDR");
@@ -85,12 +87,10 @@ Launch of_torchrun(const Reader& reader) {
 }
 
 Launch of_mpirun(const Reader& reader) {
-  Launch launch = read_ranks(
-      reader, {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"});
+  Launch launch = read_ranks(reader, {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE",
+                                      "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE"});
   if (launch.size == 1) return launch;
-  const bool one_machine =
-      reader.integer_or("OMPI_COMM_WORLD_LOCAL_SIZE", 1, launch.size, 0) == launch.size;
-  if (!one_machine && !reader.has("MASTER_ADDR")) refuse_without_address(launch);
+  if (launch.local_size < launch.size && !reader.has("MASTER_ADDR")) refuse_without_address(launch);
   launch.address = reader.text("MASTER_ADDR").value_or("127.0.0.1");
   launch.port = reader.integer_or("MASTER_PORT", 1, kMaximumPort, kUsualPort);
   return launch;
@@ -105,7 +105,7 @@ std::string first_machine(const std::string& list) {
 }
 
 Launch of_slurm(const Reader& reader) {
-  Launch launch = read_ranks(reader, {"SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"});
+  Launch launch = read_ranks(reader, {"SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", ""});
   if (launch.size == 1) return launch;
   const std::optional<std::string> machines = reader.text("SLURM_STEP_NODELIST");
   if (!machines && !reader.has("MASTER_ADDR")) refuse_without_address(launch);

@@ -169,7 +169,7 @@ std::string Monitor::failure() const {
 
 void Monitor::give_up(const std::string& reason) noexcept {
   Lock lock(state_->mutex);
-  if (state_->leaving) return;
+  if (state_->leaving || !state_->giving_up.empty()) return;
   state_->giving_up = reason;
   state_->changed.notify_all();
   state_->changed.wait_for(lock, seconds(2.0 * state_->options.beat_s),

@@ -6,6 +6,7 @@
 
 #include "supernet/executor/batch_norm.h"
 #include "supernet/executor/plan.h"
+#include "supernet/supernet.h"
 #include "supernet/weights/shared_weights.h"
 
 namespace lathe::supernet {
@@ -74,6 +75,8 @@ struct Regularisation {
   double dropout = 0.0;
   double drop_connect = 0.0;
   uint64_t seed = 0;  ///< of the masks: the same seed and plan, the same masks
+  int64_t first = 0;  ///< the images are [first, ...) of a batch of ...
+  int64_t batch = 0;  ///< ... so many: they get their part of the batch's masks; 0: all of it
 
   bool any() const { return dropout > 0.0 || drop_connect > 0.0; }
 };
@@ -82,9 +85,10 @@ struct Regularisation {
 /// are fetched once, at construction. Not thread-safe.
 class Executor {
  public:
-  /// `plan` must outlive the executor.
+  /// `plan` must outlive the executor. `precision`: of the products in convolutions and linear
+  /// layers; their results, batch norm and all else stay float.
   Executor(const Plan& plan, ParameterSource& parameters, BatchNormPolicy& batch_norm,
-           const Regularisation& regularisation = {});
+           const Regularisation& regularisation = {}, Precision precision = Precision::Fp32);
 
   /// Runs `images` [N, C, H, W] (any size: each network's input is resampled to its own resolution)
   /// and calls `result(network, output)` for every network as soon as its output is there. Without

@@ -35,6 +35,7 @@ TEST_CASE("read_launch reads torchrun's variables, and who has the store") {
   Variables variables = {{"RANK", "0"},
                          {"WORLD_SIZE", "4"},
                          {"LOCAL_RANK", "0"},
+                         {"LOCAL_WORLD_SIZE", "2"},
                          {"MASTER_ADDR", "gpu1"},
                          {"MASTER_PORT", "29400"},
                          {"TORCHELASTIC_RESTART_COUNT", "2"},
@@ -43,6 +44,7 @@ TEST_CASE("read_launch reads torchrun's variables, and who has the store") {
   CHECK(launch.size == 4);
   CHECK(launch.address == "gpu1");
   CHECK(launch.port == 29400);
+  CHECK(launch.local_size == 2);
   CHECK(launch.attempt == "2");
   CHECK(launch.hosts_store);
   variables["TORCHELASTIC_USE_AGENT_STORE"] = "True";
