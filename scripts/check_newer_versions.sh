@@ -7,7 +7,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 cd "$root"
 
 release="trixie"
-packages=(libtorch-dev libxnnpack-dev libpthreadpool-dev)
+packages=(libtorch-dev libgloo-dev libxnnpack-dev libpthreadpool-dev)
 libraries=(libxnnpack0.20241108 libpthreadpool0 libcpuinfo0 libc6 libgcc-s1 libstdc++6) # that the engine runs on
 folder="$root/build/newer"
 include="$folder/root/usr/include"
@@ -23,7 +23,7 @@ fetch_headers() {
 
 # compile SOURCE: prints nothing unless it fails.
 compile() {
-  c++ -std=c++17 -fsyntax-only -w -I"$root" -isystem "$include" \
+  c++ -std=c++17 -fsyntax-only -w -DUSE_C10D_GLOO -DLATHE_HAS_GLOO -I"$root" -isystem "$include" \
     -isystem "$include/torch/csrc/api/include" "$1" || {
     echo "$1: does not compile against Debian 13's headers" >&2
     return 1
@@ -34,7 +34,7 @@ export root include
 
 begin_step "headers of Debian 13"
 version_header="$include/torch/csrc/api/include/torch/version.h"
-[[ -f "$version_header" && -f "$library/libXNNPACK.so" && -f "$library/libc.so.6" ]] || fetch_headers
+[[ -f "$version_header" && -f "$include/gloo/context.h" && -f "$library/libXNNPACK.so" && -f "$library/libc.so.6" ]] || fetch_headers
 version_of() { sed -n "s/^#define TORCH_VERSION_$1 *//p" "$version_header"; }
 echo "LibTorch $(version_of MAJOR).$(version_of MINOR).$(version_of PATCH)"
 

@@ -13,8 +13,10 @@ class Teacher {
   /// A trained model with BN statistics of its own.
   Teacher(const network::Model& model, at::Device device);
   /// `network` with its slices of `values` (in the layout of `weights`), every batch norm by its
-  /// batch: a network in training. `weights` must outlive the teacher.
-  Teacher(const network::Network& network, const SharedWeights& weights, const at::Tensor& values);
+  /// batch: a network in training. `group`: those who each have a part of the batch. `weights` and
+  /// `group` must outlive the teacher.
+  Teacher(const network::Network& network, const SharedWeights& weights, const at::Tensor& values,
+          Communicator* group = nullptr);
 
   bool exists() const { return parts_ != nullptr; }
   /// Logits [N, classes] of `images`, without gradients. \throws InvariantError if there is none.
