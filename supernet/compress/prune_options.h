@@ -27,7 +27,7 @@ struct PruneOptions {
   /// Accuracy on the validation split that may be lost at most, a fraction; the first round that
   /// loses more is taken back and ends the pruning.
   std::optional<double> accuracy_drop;
-  network::PruneCriterion criterion = network::PruneCriterion::Taylor;
+  network::PruneCriterion criterion = network::PruneCriterion::Fisher;
   network::PruneRanking ranking = network::PruneRanking::Global;
   int64_t channel_multiple = 8;
   int64_t images = 1000;  ///< that criteria of images look at

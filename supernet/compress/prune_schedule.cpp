@@ -1,5 +1,6 @@
 #include "supernet/compress/prune_schedule.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <memory>
@@ -143,8 +144,13 @@ std::optional<PruneSchedule::Cut> PruneSchedule::cut(const network::Model& model
   removal.ranking = options_.ranking;
   removal.channel_multiple = options_.channel_multiple;
   removal.normalise_layers = options_.criterion != network::PruneCriterion::Fisher;
-  const std::vector<network::RemovalStep> order = network::removal_order(
-      model.network, groups, supernet_.channel_scores(model, groups, scoring), removal);
+  const network::ChannelScores scores = supernet_.channel_scores(model, groups, scoring);
+  if (std::all_of(scores.begin(), scores.end(), [](const auto& each) { return each.empty(); })) {
+    throw ConfigError(std::string("prune: criterion ") + network::to_string(options_.criterion) +
+                      " judges no layer of the network, expected another criterion");
+  }
+  const std::vector<network::RemovalStep> order =
+      network::removal_order(model.network, groups, scores, removal);
   if (order.empty()) return std::nullopt;
 
   const auto value_after = [&](size_t steps) {

@@ -45,7 +45,8 @@ class PruneSchedule {
 
   /// Prunes `model`; fine-tuning distils from `teacher` where one is given. Finished rounds are
   /// kept in `folder`. `stop` is asked before every round. \throws DataError if the folder holds
-  /// rounds of another model, teacher or options; DeviceError if a network cannot be measured.
+  /// rounds of another model, teacher or options; ConfigError if the criterion judges no layer
+  /// (batch norm scales where there are none); DeviceError if a network cannot be measured.
   PruneOutcome run(const network::Model& model, const network::Model* teacher,
                    const std::filesystem::path& folder, Progress& progress,
                    const std::function<bool()>& stop);

@@ -214,6 +214,16 @@ TEST_CASE("Rounds of something else or a damaged file are refused") {
         "prune: no target and no accuracy_drop, expected at least one");
 }
 
+TEST_CASE("A criterion that judges no layer is refused") {
+  Scene scene;
+  scene.model = network::deploy(scene.model);  // batch norms are folded
+  scene.options.criterion = network::PruneCriterion::BnScale;
+  CHECK(test::message_of<ConfigError>([&] { scene.run(); }) ==
+        "prune: criterion bn_scale judges no layer of the network, expected another criterion");
+  scene.options.criterion = network::PruneCriterion::L2;
+  CHECK(scene.run("by norm").end == PruneEnd::Target);
+}
+
 TEST_CASE("Ends have names") {
   for (const PruneEnd end : {PruneEnd::Target, PruneEnd::Floor, PruneEnd::Rounds,
                              PruneEnd::Exhausted, PruneEnd::Stopped})
