@@ -8,6 +8,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "supernet/compress/channel_scores.h"
 #include "supernet/data/dataset.h"
 #include "supernet/data/splits.h"
 #include "supernet/distributed/work_group.h"
@@ -212,6 +213,26 @@ class TorchSupernet : public Supernet {
           fine_tune_model(model, teacher, train_images_, options_, tuning, device_, progress);
       ModelParameters parameters(tuned.weights, device_);
       return calibrated(tuned.network, parameters);
+    });
+  }
+
+  ExtractedModel calibrate(const network::Model& model) override {
+    return translated([&] {
+      const ComputeScope compute(options_.threads);
+      ModelParameters parameters(model.weights, device_);
+      return calibrated(model.network, parameters);
+    });
+  }
+
+  network::ChannelScores channel_scores(const network::Model& model,
+                                        const std::vector<network::ChannelGroup>& groups,
+                                        const ChannelScoreOptions& options) override {
+    if (!network::needs_images(options.criterion))
+      return network::weight_scores(model, groups, options.criterion, options.seed);
+    return translated([&] {
+      const ComputeScope compute(options_.threads);
+      return image_scores(model, groups, options.criterion, calibration_, options.images,
+                          options_.evaluation.batch, device_);
     });
   }
 

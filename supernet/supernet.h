@@ -14,6 +14,7 @@
 #include "core/config.h"
 #include "core/progress.h"
 #include "network/network.h"
+#include "network/pruning/criteria.h"
 #include "search/evaluation/evaluators.h"
 #include "search/space/search_space.h"
 #include "supernet/distributed/launch.h"
@@ -152,9 +153,25 @@ class Supernet {
     double epochs = 1;
     double learning_rate = 0.02;
     uint64_t seed = 1;
+    /// Weight of the L1 norm of all batch norm scales in the loss, which drives those of
+    /// unimportant channels to zero (network slimming, Liu et al., 2017). 0: none.
+    double gamma_sparsity = 0;
   };
   virtual ExtractedModel fine_tune(const network::Model& model, const network::Model* teacher,
                                    const FineTuneOptions& options, Progress& progress) = 0;
+
+  /// Returns the model with its BN statistics recalibrated, measured on the validation split.
+  virtual ExtractedModel calibrate(const network::Model& model) = 0;
+
+  /// How important the channels of a model are; criteria of images look at the calibration split.
+  struct ChannelScoreOptions {
+    network::PruneCriterion criterion = network::PruneCriterion::Taylor;
+    int64_t images = 1000;  ///< at most the calibration split
+    uint64_t seed = 1;      ///< of the random control
+  };
+  virtual network::ChannelScores channel_scores(const network::Model& model,
+                                                const std::vector<network::ChannelGroup>& groups,
+                                                const ChannelScoreOptions& options) = 0;
 
   /// Logits of a model on images of the validation split (never test): for parity with an export.
   virtual network::Tensor logits(const network::Model& model, const network::Tensor& images) = 0;

@@ -32,6 +32,17 @@ class Teacher {
   Executor executor_;
 };
 
+/// The gradient of the scales' L1 norm goes to the gradients of all batch norm scales.
+void add_gamma_sparsity(const network::Network& network, SharedWeights& weights, double strength) {
+  if (strength == 0.0) return;
+  at::NoGradGuard no_gradients;
+  for (const network::Node& node : network.nodes()) {
+    if (!std::holds_alternative<network::BatchNorm>(node.op)) continue;
+    const network::Parameter& gamma = node.parameters[0];
+    weights.gradient_slice(gamma).add_(weights.slice(gamma).sign(), strength);
+  }
+}
+
 }  // namespace
 
 network::Model fine_tune_model(const network::Model& model, const network::Model* teacher_model,
@@ -78,6 +89,7 @@ network::Model fine_tune_model(const network::Model& model, const network::Model
     }
     backward(loss);
     slices.add_gradients();
+    add_gamma_sparsity(model.network, weights, tuning.gamma_sparsity);
     optimizer.step(schedule.at(step));
     progress.update(step + 1, "loss " + std::to_string(value).substr(0, 5));
   }
