@@ -75,7 +75,7 @@ class XnnpackRunnable : public Runnable {
           "XnnpackRunnable::write_input: values = " + std::to_string(image.size()) + ", expected " +
           std::to_string(pixels * channels));
     }
-    require_meaning();
+    require_meaning("xnnpack", scales_);
     const bool floats = view.element == Element::Float;
     const xnn::Image to = this->image(view);
     for (size_t p = 0; p < pixels; ++p) {
@@ -92,7 +92,7 @@ class XnnpackRunnable : public Runnable {
     const TensorView& view = plan_.output;
     const auto pixels = static_cast<size_t>(view.pixels());
     const auto channels = static_cast<size_t>(view.channels);
-    require_meaning();
+    require_meaning("xnnpack", scales_);
     const bool floats = view.element == Element::Float;
     const xnn::Image from = image(view);
     std::vector<float> values(pixels * channels);
@@ -110,13 +110,6 @@ class XnnpackRunnable : public Runnable {
   int64_t activation_bytes() const override { return plan_.arena_bytes; }
 
  private:
-  void require_meaning() const {
-    if (scales_ == Scales::OfTheModel) return;
-    throw EngineError(FailureKind::Unsupported,
-                      "xnnpack: the model has no weights and no scales, so that its int8 outputs "
-                      "mean nothing; expected a quantised model (QDQ) to run on images");
-  }
-
   xnn::Image image(const TensorView& view) const {
     if (view.buffer < 0) return {};  // a step without a second input
     const PlanBuffer& buffer = plan_.buffers[static_cast<size_t>(view.buffer)];
@@ -261,9 +254,10 @@ class XnnpackRunnable : public Runnable {
 
 }  // namespace
 
-std::unique_ptr<Runnable> make_xnnpack_runnable(network::Model model, Scales scales,
+std::unique_ptr<Runnable> make_xnnpack_runnable(PreparedModel prepared,
                                                 std::shared_ptr<pthreadpool> pool) {
-  return std::make_unique<XnnpackRunnable>(std::move(model), scales, std::move(pool));
+  return std::make_unique<XnnpackRunnable>(std::move(prepared.model), prepared.scales,
+                                           std::move(pool));
 }
 
 }  // namespace lathe::device
