@@ -54,10 +54,10 @@ PreparedModel prepare_model(const Engine& engine, network::Model model,
   if (precision != latency::Precision::Int8) {
     model.quantization.reset();  // the floats are what its integers stand for
     if (needs_deploy(model.network)) model = network::deploy(model);
-    return {std::move(model)};
+    return {std::move(model), precision};
   }
   if (!model.quantization && model.stand_in_weights) {
-    return {network::quantize_nominally(std::move(model)), Scales::Nominal};
+    return {network::quantize_nominally(std::move(model)), precision, Scales::Nominal};
   }
   const std::string fault = network::quantization_fault(model);
   if (!fault.empty()) {
@@ -65,7 +65,7 @@ PreparedModel prepare_model(const Engine& engine, network::Model model,
                       engine.name() + ": precision = int8, but " + fault +
                           ", expected a quantised model (QDQ), or one without weights");
   }
-  return {std::move(model)};
+  return {std::move(model), precision};
 }
 
 void require_meaning(const std::string& engine, Scales scales) {

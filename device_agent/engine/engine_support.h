@@ -21,6 +21,7 @@ enum class Scales { OfTheModel, Nominal };
 /// A model in the form that an engine runs it in.
 struct PreparedModel {
   network::Model model;
+  latency::Precision precision = latency::Precision::Fp32;
   Scales scales = Scales::OfTheModel;
 };
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "device_agent/engine/engine_support.h"
+#include "device_agent/engine/xnnpack/half_operators.h"
 #include "device_agent/engine/xnnpack/xnnpack_runnable.h"
 
 namespace lathe::device {
@@ -21,7 +22,10 @@ class XnnpackEngine : public Engine {
   std::string name() const override { return "xnnpack"; }
   std::string version() const override { return xnn::version(); }
   std::vector<latency::Precision> precisions() const override {
-    return {latency::Precision::Fp32, latency::Precision::Int8};
+    std::vector<latency::Precision> known{latency::Precision::Fp32};
+    if (xnn::half::supported()) known.push_back(latency::Precision::Fp16);
+    known.push_back(latency::Precision::Int8);
+    return known;
   }
   std::vector<std::string> operators() const override { return all_operator_names(); }
 

@@ -118,8 +118,10 @@ TEST_CASE("XNNPACK refuses what it cannot run by name") {
                        "xnnpack: precision = int8, but the model is not quantised, expected a "
                        "quantised model (QDQ), or one without weights",
                        EngineError);
-  CHECK_THROWS_WITH_AS(engine->prepare(model, {1, latency::Precision::Fp16}),
-                       "xnnpack: precision = fp16, expected one of: fp32, int8", EngineError);
+  if (engine->precisions().size() == 2) {  // a core without fp16
+    CHECK_THROWS_WITH_AS(engine->prepare(model, {1, latency::Precision::Fp16}),
+                         "xnnpack: precision = fp16, expected one of: fp32, int8", EngineError);
+  }
   Model incomplete = model;
   incomplete.weights.erase("op.bias");
   CHECK_THROWS_AS(engine->prepare(incomplete, {}), InvariantError);
