@@ -16,6 +16,7 @@
 #include "network/network.h"
 #include "search/evaluation/evaluators.h"
 #include "search/space/search_space.h"
+#include "supernet/standalone.h"
 
 namespace lathe::supernet {
 
@@ -38,7 +39,7 @@ struct TrainOptions {
   double momentum = 0.9;
   double weight_decay = 1e-4;  ///< not on BN and biases
   double label_smoothing = 0.0;
-  double gradient_clip = 1.0;  ///< by value; 0: none
+  double gradient_clip = 1.0;        ///< by value; 0: none
   double checkpoint_interval_s = 1;  ///< longer where saving would take more than 2 % of the time
 };
 
@@ -120,15 +121,22 @@ class Supernet {
   /// Copies a subnet's slices and recalibrated statistics into a model of its own.
   virtual ExtractedModel extract(const network::Network& subnet) = 0;
 
-  /// Trains an extracted model further alone (cosine from `learning_rate`), distilling from
-  /// `teacher` if given.
-  struct FineTuneOptions {
-    double epochs = 1;
-    double learning_rate = 0.02;
-    uint64_t seed = 1;
-  };
-  virtual ExtractedModel fine_tune(const network::Model& model, const network::Model* teacher,
-                                   const FineTuneOptions& options, Progress& progress) = 0;
+  /// Trains the lesson's students, each alone or with the others, on the training split; then
+  /// recalibrates and measures them as extract() does. Returns nothing if `stop` answered true
+  /// first: a later call continues from the lesson's checkpoint, bit by bit. \throws ConfigError if
+  /// a network does not fit the data; DataError if the checkpoint is of another lesson, or the loss
+  /// stays not finite.
+  virtual std::vector<ExtractedModel> train_alone(const Lesson& lesson, Progress& progress,
+                                                  const std::function<bool()>& stop) = 0;
+
+  /// Trains an extracted model further, distilling from `teacher` if given, to the end.
+  using FineTuneOptions = StandaloneOptions;
+  ExtractedModel fine_tune(const network::Model& model, const network::Model* teacher,
+                           const FineTuneOptions& options, Progress& progress) {
+    Lesson lesson{{model}, {}, options};
+    if (teacher != nullptr) lesson.teachers = {teacher};
+    return train_alone(lesson, progress, [] { return false; }).front();
+  }
 
   /// Logits of a model on images of the validation split (never test): for parity with an export.
   virtual network::Tensor logits(const network::Model& model, const network::Tensor& images) = 0;
