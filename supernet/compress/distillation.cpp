@@ -6,45 +6,19 @@
 
 namespace lathe::supernet {
 
-at::Tensor mean_probabilities(const std::vector<at::Tensor>& logits, double temperature) {
-  at::NoGradGuard no_gradients;
-  at::Tensor sum = at::zeros_like(logits.at(0));
-  for (const at::Tensor& each : logits) sum += at::softmax(each / temperature, 1);
-  return sum / static_cast<double>(logits.size());
-}
-
-at::Tensor soft_target_loss(const at::Tensor& logits, const at::Tensor& target,
-                            double temperature) {
-  const at::Tensor log_probability = at::log_softmax(logits / temperature, 1);
-  return -(target.detach() * log_probability).sum(1).mean() * (temperature * temperature);
-}
-
 at::Tensor hint_loss(const at::Tensor& student, const at::Tensor& teacher) {
   const at::Tensor wanted = resized(teacher.detach(), student.size(2), student.size(3));
   return 0.5 * (student - wanted).square().mean();
 }
 
-Teacher::Teacher(const network::Model& model, const std::vector<network::NodeId>& also,
-                 at::Device device)
-    : plan_(make_plan(model.network, also)),
-      parameters_(model.weights, device),
-      executor_(plan_, parameters_, policy_) {}
-
-std::vector<at::Tensor> Teacher::outputs(const at::Tensor& images) const {
-  at::NoGradGuard no_gradients;
-  std::vector<at::Tensor> outputs(plan_.results.size());
-  executor_.run(images, [&](size_t r, const at::Tensor& value) { outputs[r] = value; });
-  return outputs;
-}
-
-Distillation::Distillation(std::vector<std::unique_ptr<Teacher>> teachers,
-                           const DistilOptions& options, double label_smoothing)
+Distillation::Distillation(std::vector<Teacher> teachers, const DistilOptions& options,
+                           double label_smoothing)
     : teachers_(std::move(teachers)), options_(options), label_smoothing_(label_smoothing) {}
 
 std::vector<at::Tensor> Distillation::losses(const Batch& batch,
                                              const std::vector<std::vector<at::Tensor>>& outputs) {
   std::vector<std::vector<at::Tensor>> taught;
-  for (const auto& teacher : teachers_) taught.push_back(teacher->outputs(batch.images));
+  for (const Teacher& teacher : teachers_) taught.push_back(teacher.outputs(batch.images));
   std::vector<at::Tensor> losses;
   for (size_t s = 0; s < outputs.size(); ++s) {
     std::vector<at::Tensor> targets;

@@ -106,13 +106,13 @@ LessonTrainer::LessonTrainer(const Lesson& lesson, const Batches& images, int64_
   check_lesson(lesson, images.images(), classes);
   add_identity(lesson, options.train, identity);
   const std::vector<Hint>& hints = lesson.options.distil.hints;
-  std::vector<std::unique_ptr<Teacher>> teachers;
+  std::vector<Teacher> teachers;
   for (const network::Model* teacher : lesson.teachers) {
     std::vector<network::NodeId> also;
     for (size_t h = 0; teachers.empty() && h < hints.size(); ++h) {
       also.push_back(hint_node(teacher->network, hints[h].teacher));
     }
-    teachers.push_back(std::make_unique<Teacher>(*teacher, also, device));
+    teachers.emplace_back(*teacher, device, also);
   }
   objective_ = std::make_unique<Distillation>(std::move(teachers), lesson.options.distil,
                                               options.train.label_smoothing);

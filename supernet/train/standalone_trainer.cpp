@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <numeric>
 
 #include "core/clock.h"
 #include "core/error.h"
@@ -35,9 +34,9 @@ StandaloneTrainer::StandaloneTrainer(const std::vector<TrainedNetwork>& networks
                                      at::Device device)
     : objective_(objective),
       images_(images),
+      batches_(images, read_augmentation(options.data.augmentation, images.images().height), {}),
       options_(options.train),
       standalone_(schedule),
-      augmentation_(read_augmentation(options.data.augmentation, images.images().height)),
       identity_(std::move(identity)),
       seed_(Rng(schedule.seed).derive("standalone").seed()),
       batch_size_(std::min(options.train.batch, images.size())) {
@@ -95,6 +94,7 @@ bool StandaloneTrainer::run(Progress& progress, const std::function<bool()>& sto
   if (!saved_.values.defined()) save();
   progress.begin(standalone_.title, schedule_.total_steps, "step");
   progress.update(state_.step, "");
+  start_batches();
   double last_save_s = steady_clock().now_s();
   double interval_s = options_.checkpoint_interval_s;
   while (!finished() && !stop()) {
@@ -115,27 +115,19 @@ bool StandaloneTrainer::run(Progress& progress, const std::function<bool()>& sto
       interval_s = std::max(options_.checkpoint_interval_s, 50.0 * (last_save_s - now_s));
     }
   }
+  batches_.stop();
   save();
   progress.end();
   return finished();
 }
 
-std::vector<int64_t> StandaloneTrainer::batch_indices() {
-  const int64_t epoch = state_.step / steps_per_epoch_;
-  if (epoch_of_order_ != std::make_pair(epoch, state_.attempt)) {
-    order_.resize(static_cast<size_t>(images_.size()));
-    std::iota(order_.begin(), order_.end(), int64_t{0});
-    Rng shuffle = rng().derive("order", static_cast<uint64_t>(epoch));
-    shuffle.shuffle(order_);
-    epoch_of_order_ = {epoch, state_.attempt};
-  }
-  const auto begin = order_.begin() + (state_.step % steps_per_epoch_) * batch_size_;
-  return {begin, begin + batch_size_};
+void StandaloneTrainer::start_batches() {
+  batches_.start(state_.step, schedule_.total_steps,
+                 ShuffledOrder(rng(), images_.size(), batch_size_));
 }
 
 double StandaloneTrainer::train_step() {
-  const Batch batch = images_.augmented(
-      batch_indices(), augmentation_, rng().derive("augment", static_cast<uint64_t>(state_.step)));
+  const Batch batch = batches_.next();
   TrainBatchNorm policy;
   std::vector<TrainableSlices> slices;
   std::vector<std::vector<at::Tensor>> outputs(students_.size());
@@ -179,6 +171,7 @@ void StandaloneTrainer::roll_back(double loss) {
   }
   restore(saved_);
   state_.attempt = saved_.attempt = attempt;
+  start_batches();
   log::warning("training alone went wrong and was rolled back",
                {{"network", standalone_.title},
                 {"step", std::to_string(at_step)},

@@ -7,7 +7,7 @@
 #include "core/progress.h"
 #include "core/rng.h"
 #include "network/network.h"
-#include "supernet/data/batches.h"
+#include "supernet/data/batch_prefetcher.h"
 #include "supernet/executor/plan.h"
 #include "supernet/supernet.h"
 #include "supernet/train/checkpoint.h"
@@ -65,17 +65,18 @@ class StandaloneTrainer {
 
   /// Returns the sum of the losses, not finite if the step was not taken.
   double train_step();
-  std::vector<int64_t> batch_indices();
   void roll_back(double loss);
   void save();
   void restore(const TrainState& state);
+  /// Batches from the state's step on.
+  void start_batches();
   Rng rng() const { return Rng(seed_).derive("attempt", static_cast<uint64_t>(state_.attempt)); }
 
   Objective& objective_;
   const Batches& images_;
+  BatchPrefetcher batches_;
   TrainOptions options_;
   StandaloneOptions standalone_;
-  Augmentation augmentation_;
   Identity identity_;
   uint64_t seed_;
   int64_t batch_size_;
@@ -84,8 +85,6 @@ class StandaloneTrainer {
   std::vector<std::unique_ptr<Student>> students_;
   TrainState state_;  ///< without the tensors, which the students hold
   TrainState saved_;  ///< what a roll-back returns to
-  std::vector<int64_t> order_;
-  std::pair<int64_t, int64_t> epoch_of_order_ = {-1, -1};  ///< and the attempt
 };
 
 }  // namespace lathe::supernet

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "supernet/compress/hints.h"
+#include "supernet/train/losses.h"
 #include "tests/supernet/tiny_data.h"
 #include "tests/support/message_of.h"
 #include "tests/support/temporary_folder.h"
@@ -132,21 +133,13 @@ TEST_CASE(
   options.temperature = 3.0;
   options.hints = {{"stage1", "stage1"}};
   options.hint_weight = 2.0;
-  const auto objective = [&] {
-    std::vector<std::unique_ptr<Teacher>> teachers;
-    teachers.push_back(std::make_unique<Teacher>(
-        model, std::vector<network::NodeId>{hint_node(model.network, "stage1")}, at::kCPU));
-    return Distillation(std::move(teachers), options, 0.1);
-  }();
   Batch batch{normal({4, 1, 4, 4}, 8).to(at::kFloat), at::tensor({0, 1, 2, 1}, at::kLong)};
-  std::vector<std::unique_ptr<Teacher>> again;
-  again.push_back(std::make_unique<Teacher>(
-      model, std::vector<network::NodeId>{hint_node(model.network, "stage1")}, at::kCPU));
-  const auto taught = again[0]->outputs(batch.images);
+  const Teacher teacher(model, at::kCPU, {hint_node(model.network, "stage1")});
+  const auto taught = teacher.outputs(batch.images);
   REQUIRE(taught.size() == 2);
   CHECK(taught[1].sizes() == at::IntArrayRef({4, 2, 4, 4}));
   CHECK(taught[1].min().item<double>() >= 0.0);  // activated
-  Distillation whole(std::move(again), options, 0.1);
+  Distillation whole({teacher}, options, 0.1);
   const at::Tensor features = normal({4, 2, 4, 4}, 9);
   const at::Tensor logits = normal({4, 3}, 10);
   const auto loss = [&](const at::Tensor& x, const at::Tensor& f) {
@@ -238,7 +231,7 @@ TEST_CASE("A plan gives the values of further nodes besides the output") {
   network::Network cut = model.network;
   cut.set_output(feature);
   const at::Tensor images = normal({3, 1, 4, 4}, 11).to(at::kFloat);
-  const auto outputs = Teacher(model, {feature}, at::kCPU).outputs(images);
-  CHECK(outputs[0].equal(Teacher(model, {}, at::kCPU).outputs(images)[0]));
-  CHECK(outputs[1].equal(Teacher({cut, model.weights}, {}, at::kCPU).outputs(images)[0]));
+  const auto outputs = Teacher(model, at::kCPU, {feature}).outputs(images);
+  CHECK(outputs[0].equal(Teacher(model, at::kCPU).outputs(images)[0]));
+  CHECK(outputs[1].equal(Teacher({cut, model.weights}, at::kCPU).outputs(images)[0]));
 }
