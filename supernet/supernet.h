@@ -18,6 +18,7 @@
 #include "search/evaluation/evaluators.h"
 #include "search/space/search_space.h"
 #include "supernet/distributed/launch.h"
+#include "supernet/standalone.h"
 
 namespace lathe::supernet {
 
@@ -147,18 +148,22 @@ class Supernet {
   /// Copies a subnet's slices and recalibrated statistics into a model of its own.
   virtual ExtractedModel extract(const network::Network& subnet) = 0;
 
-  /// Trains an extracted model further alone (cosine from `learning_rate`), distilling from
-  /// `teacher` if given.
-  struct FineTuneOptions {
-    double epochs = 1;
-    double learning_rate = 0.02;
-    uint64_t seed = 1;
-    /// Weight of the L1 norm of all batch norm scales in the loss, which drives those of
-    /// unimportant channels to zero (network slimming, Liu et al., 2017). 0: none.
-    double gamma_sparsity = 0;
-  };
-  virtual ExtractedModel fine_tune(const network::Model& model, const network::Model* teacher,
-                                   const FineTuneOptions& options, Progress& progress) = 0;
+  /// Trains the lesson's students, each alone or with the others, on the training split; then
+  /// recalibrates and measures them as extract() does. Returns nothing if `stop` answered true
+  /// first: a later call continues from the lesson's checkpoint, bit by bit. \throws ConfigError if
+  /// a network does not fit the data; DataError if the checkpoint is of another lesson, or the loss
+  /// stays not finite.
+  virtual std::vector<ExtractedModel> train_alone(const Lesson& lesson, Progress& progress,
+                                                  const std::function<bool()>& stop) = 0;
+
+  /// Trains an extracted model further, distilling from `teacher` if given, to the end.
+  using FineTuneOptions = StandaloneOptions;
+  ExtractedModel fine_tune(const network::Model& model, const network::Model* teacher,
+                           const FineTuneOptions& options, Progress& progress) {
+    Lesson lesson{{model}, {}, options};
+    if (teacher != nullptr) lesson.teachers = {teacher};
+    return train_alone(lesson, progress, [] { return false; }).front();
+  }
 
   /// Returns the model with its BN statistics recalibrated, measured on the validation split.
   virtual ExtractedModel calibrate(const network::Model& model) = 0;

@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/progress.h"
 #include "search/evaluation/candidate.h"
+#include "supernet/training_memory.h"
 
 namespace lathe::cli {
 namespace {

@@ -20,16 +20,18 @@ class FakeSupernet : public supernet::Supernet {
     return {model, {accuracy(model), 0.001, 1000}};
   }
 
-  supernet::ExtractedModel fine_tune(const network::Model& model, const network::Model* teacher,
-                                     const FineTuneOptions& options, Progress&) override {
+  std::vector<supernet::ExtractedModel> train_alone(const supernet::Lesson& lesson, Progress&,
+                                                    const std::function<bool()>&) override {
+    const supernet::StandaloneOptions& options = lesson.options;
+    const network::Model& model = lesson.students.at(0);
     tunings.push_back(options);
-    with_teacher.push_back(teacher != nullptr);
+    with_teacher.push_back(!lesson.teachers.empty());
     supernet::ExtractedModel tuned{model, {accuracy(model) + gain, 0.001, 1000}};
     Rng rng = Rng(options.seed).derive("fake");
     for (auto& [name, tensor] : tuned.model.weights) {
       for (float& value : tensor.values) value += static_cast<float>(0.01 * rng.uniform());
     }
-    return tuned;
+    return {tuned};
   }
 
   network::ChannelScores channel_scores(const network::Model& model,
