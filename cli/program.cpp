@@ -136,8 +136,8 @@ void add_device_commands(CLI::App& app, Arguments& arguments) {
       ->needs("--config");
   measure
       ->add_option("--precision", arguments.measure.precision,
-                   "fp32 or int8 (default: int8 for a quantised model (QDQ), else the config's, or "
-                   "fp32)")
+                   "fp32, fp16 or int8 (default: int8 for a quantised model (QDQ), else the "
+                   "config's, or fp32)")
       ->check(CLI::IsMember({"fp32", "fp16", "int8"}));
   measure
       ->add_option(

@@ -53,7 +53,7 @@ std::vector<NamedNetwork> first(std::vector<NamedNetwork> networks, size_t count
 }  // namespace
 
 json study_same(Bench& bench, bool quick) {
-  const size_t pairs = quick ? 24 : 100;
+  const size_t pairs = quick ? 16 : 100;
   const std::vector<NamedNetwork> networks = mixed_networks();
   std::vector<size_t> order;
   for (size_t i = 0; i < pairs; ++i) order.insert(order.end(), {i, i});
@@ -83,7 +83,7 @@ json study_same(Bench& bench, bool quick) {
 }
 
 json study_coverage(Bench& bench, bool quick) {
-  const std::vector<NamedNetwork> networks = first(mixed_networks(), quick ? 4 : 12);
+  const std::vector<NamedNetwork> networks = first(mixed_networks(), quick ? 2 : 12);
   const int repeats = quick ? 10 : 20;
   int covered = 0;
   size_t total = 0;
@@ -170,7 +170,7 @@ json study_cheap(Bench& bench, bool quick) {
 }
 
 json study_disturbance(Bench& bench, bool quick) {
-  const std::vector<NamedNetwork> networks = first(mixed_networks(), quick ? 3 : 6);
+  const std::vector<NamedNetwork> networks = first(mixed_networks(), quick ? 2 : 6);
   const int other = bench.core() == 0 ? 1 : 0;
   const struct {
     const char* name;
@@ -178,7 +178,7 @@ json study_disturbance(Bench& bench, bool quick) {
     double burst_s;
   } hogs[] = {
       {"same_core", bench.core(), 0.0}, {"other_core", other, 0.0}, {"bursts", bench.core(), 5.0}};
-  const int trials = quick ? 4 : 12;
+  const int trials = quick ? 3 : 12;
   json result;
   int silent = 0;
   int total = 0;
@@ -217,7 +217,7 @@ json study_disturbance(Bench& bench, bool quick) {
 }
 
 json study_ranking(Bench& bench, bool quick) {
-  const std::vector<NamedNetwork> networks = close_networks(quick ? 20 : 60);
+  const std::vector<NamedNetwork> networks = close_networks(quick ? 12 : 60);
   std::vector<double> rankings[2];
   Rng rng(3);
   for (std::vector<double>& ranking : rankings) {
@@ -261,8 +261,8 @@ json study_overhead(Bench& bench, bool quick) {
 }
 
 json study_sharing(Bench& bench, bool quick) {
-  const std::vector<NamedNetwork> networks = first(mixed_networks(), quick ? 4 : 8);
-  const int repeats = quick ? 4 : 6;
+  const std::vector<NamedNetwork> networks = first(mixed_networks(), quick ? 2 : 8);
+  const int repeats = quick ? 3 : 6;
   const int other = bench.core() == 0 ? 1 : 0;
   struct Mode {
     const char* name;
