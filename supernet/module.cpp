@@ -8,6 +8,9 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "core/memory.h"
+#include "supernet/compress/channel_scores.h"
+#include "supernet/compress/lesson_trainer.h"
 #include "supernet/data/dataset.h"
 #include "supernet/data/splits.h"
 #include "supernet/distributed/work_group.h"
@@ -16,8 +19,8 @@
 #include "supernet/executor/compute.h"
 #include "supernet/module_entry.h"
 #include "supernet/supernet.h"
-#include "supernet/train/fine_tune.h"
 #include "supernet/train/supernet_trainer.h"
+#include "supernet/training_memory.h"
 
 namespace lathe::supernet {
 namespace {
@@ -117,6 +120,15 @@ Identity identity_of(const search::SearchSpace& space, const SupernetOptions& op
           {"teacher", teacher_text(options)}};
 }
 
+/// What training alone sees.
+Identity data_identity(const SupernetOptions& options, const DataSummary& summary) {
+  std::string augmentation;
+  for (const std::string& name : options.data.augmentation) augmentation += name + " ";
+  return {{"dataset", summary.dataset},
+          {"train_hash", summary.train_hash},
+          {"augmentation", augmentation}};
+}
+
 LabelledImages labelled(const Batches& images, int64_t count, int64_t resolution) {
   const Batch batch = images.range(0, std::min(count, images.size()));
   LabelledImages result;
@@ -174,6 +186,11 @@ class TorchSupernet : public Supernet {
 
   std::vector<EpochRecord> train(Progress& progress, const std::function<bool()>& stop) override {
     evaluator_.forget();
+    if (!trained() && device_.is_cpu()) {
+      const int64_t images = train_images_.size() + calibration_.size() + validation_.size();
+      check_training_memory(estimate_training_memory(space_, options_.train, images),
+                            options_.train, available_memory_bytes());
+    }
     if (leads() && !trained()) group_->order({WorkOrder::Verb::Train, ""});
     return translated(
         [&] { return trainer_.run(progress, stop, [this] { return measure_extremes(); }); });
@@ -204,14 +221,39 @@ class TorchSupernet : public Supernet {
     });
   }
 
-  ExtractedModel fine_tune(const network::Model& model, const network::Model* teacher,
-                           const FineTuneOptions& tuning, Progress& progress) override {
+  std::vector<ExtractedModel> train_alone(const Lesson& lesson, Progress& progress,
+                                          const std::function<bool()>& stop) override {
+    return translated([&]() -> std::vector<ExtractedModel> {
+      const ComputeScope compute(options_.threads);
+      LessonTrainer trainer(lesson, train_images_, summary_.classes, options_,
+                            data_identity(options_, summary_), device_);
+      if (!trainer.run(progress, stop)) return {};
+      std::vector<ExtractedModel> trained;
+      for (size_t s = 0; s < lesson.students.size(); ++s) {
+        FrozenSlices parameters(trainer.weights(s));
+        trained.push_back(calibrated(lesson.students[s].network, parameters));
+      }
+      return trained;
+    });
+  }
+
+  ExtractedModel calibrate(const network::Model& model) override {
     return translated([&] {
       const ComputeScope compute(options_.threads);
-      const network::Model tuned =
-          fine_tune_model(model, teacher, train_images_, options_, tuning, device_, progress);
-      ModelParameters parameters(tuned.weights, device_);
-      return calibrated(tuned.network, parameters);
+      ModelParameters parameters(model.weights, device_);
+      return calibrated(model.network, parameters);
+    });
+  }
+
+  network::ChannelScores channel_scores(const network::Model& model,
+                                        const std::vector<network::ChannelGroup>& groups,
+                                        const ChannelScoreOptions& options) override {
+    if (!network::needs_images(options.criterion))
+      return network::weight_scores(model, groups, options.criterion, options.seed);
+    return translated([&] {
+      const ComputeScope compute(options_.threads);
+      return image_scores(model, groups, options.criterion, calibration_, options.images,
+                          options_.evaluation.batch, device_);
     });
   }
 

@@ -14,9 +14,11 @@
 #include "core/config.h"
 #include "core/progress.h"
 #include "network/network.h"
+#include "network/pruning/criteria.h"
 #include "search/evaluation/evaluators.h"
 #include "search/space/search_space.h"
 #include "supernet/distributed/launch.h"
+#include "supernet/standalone.h"
 
 namespace lathe::supernet {
 
@@ -146,15 +148,35 @@ class Supernet {
   /// Copies a subnet's slices and recalibrated statistics into a model of its own.
   virtual ExtractedModel extract(const network::Network& subnet) = 0;
 
-  /// Trains an extracted model further alone (cosine from `learning_rate`), distilling from
-  /// `teacher` if given.
-  struct FineTuneOptions {
-    double epochs = 1;
-    double learning_rate = 0.02;
-    uint64_t seed = 1;
+  /// Trains the lesson's students, each alone or with the others, on the training split; then
+  /// recalibrates and measures them as extract() does. Returns nothing if `stop` answered true
+  /// first: a later call continues from the lesson's checkpoint, bit by bit. \throws ConfigError if
+  /// a network does not fit the data; DataError if the checkpoint is of another lesson, or the loss
+  /// stays not finite.
+  virtual std::vector<ExtractedModel> train_alone(const Lesson& lesson, Progress& progress,
+                                                  const std::function<bool()>& stop) = 0;
+
+  /// Trains an extracted model further, distilling from `teacher` if given, to the end.
+  using FineTuneOptions = StandaloneOptions;
+  ExtractedModel fine_tune(const network::Model& model, const network::Model* teacher,
+                           const FineTuneOptions& options, Progress& progress) {
+    Lesson lesson{{model}, {}, options};
+    if (teacher != nullptr) lesson.teachers = {teacher};
+    return train_alone(lesson, progress, [] { return false; }).front();
+  }
+
+  /// Returns the model with its BN statistics recalibrated, measured on the validation split.
+  virtual ExtractedModel calibrate(const network::Model& model) = 0;
+
+  /// How important the channels of a model are; criteria of images look at the calibration split.
+  struct ChannelScoreOptions {
+    network::PruneCriterion criterion = network::PruneCriterion::Taylor;
+    int64_t images = 1000;  ///< at most the calibration split
+    uint64_t seed = 1;      ///< of the random control
   };
-  virtual ExtractedModel fine_tune(const network::Model& model, const network::Model* teacher,
-                                   const FineTuneOptions& options, Progress& progress) = 0;
+  virtual network::ChannelScores channel_scores(const network::Model& model,
+                                                const std::vector<network::ChannelGroup>& groups,
+                                                const ChannelScoreOptions& options) = 0;
 
   /// Logits of a model on images of the validation split (never test): for parity with an export.
   virtual network::Tensor logits(const network::Model& model, const network::Tensor& images) = 0;

@@ -34,6 +34,7 @@ std::optional<ActivationBounds> kernel_bounds(ActivationKind kind) {
       return ActivationBounds{KernelActivation::HardSigmoid, 0.0, 0.0};
     case ActivationKind::Swish:
     case ActivationKind::Sigmoid:
+    case ActivationKind::NegatedRelu:
       return std::nullopt;
   }
   throw InvariantError("batch norm: unknown activation");
@@ -301,6 +302,8 @@ at::Tensor activate(const at::Tensor& x, ActivationKind activation) {
       return at::hardsigmoid(x);
     case ActivationKind::Sigmoid:
       return at::sigmoid(x);
+    case ActivationKind::NegatedRelu:
+      return at::relu(x.neg());
   }
   throw InvariantError("activate: unknown activation");
 }

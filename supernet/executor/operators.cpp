@@ -23,6 +23,8 @@ at::Tensor activate_in_place(at::Tensor y, ActivationKind activation) {
       return at::hardsigmoid_(y);
     case ActivationKind::Sigmoid:
       return y.sigmoid_();
+    case ActivationKind::NegatedRelu:
+      return y.neg_().relu_();
     case ActivationKind::Identity:
       break;
   }

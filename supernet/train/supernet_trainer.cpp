@@ -182,7 +182,7 @@ void SupernetTrainer::begin_phase(const TrainingPhase& phase) {
 
 at::Tensor SupernetTrainer::lesson_loss(const DrawnSubnet& subnet, const at::Tensor& logits,
                                         const Batch& batch, const at::Tensor& taught) const {
-  if (subnet.lesson == Lesson::Largest) return distillation(logits, taught);
+  if (subnet.learns_from == LearnsFrom::Largest) return distillation(logits, taught);
   at::Tensor loss = cross_entropy(logits, batch.labels, options_.label_smoothing);
   if (!taught.defined()) return loss;
   const TeacherOptions& teacher = options_.teacher;
@@ -236,7 +236,7 @@ double SupernetTrainer::train_step() {
       const at::Tensor logits =
           Executor(plan, slices, policy, noise, options_.precision).run(batch.images);
       loss = parallel_.share_of(lesson_loss(
-          subnet, logits, batch, subnet.lesson == Lesson::Largest ? of_largest : of_teacher));
+          subnet, logits, batch, subnet.learns_from == LearnsFrom::Largest ? of_largest : of_teacher));
       if (s == 0) {
         of_largest = logits.detach();
         first_loss = parallel_.sum(loss.item<double>(), "the losses");

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "supernet/executor/executor.h"
 
@@ -10,8 +11,9 @@ namespace lathe::supernet {
 class Teacher {
  public:
   Teacher() = default;
-  /// A trained model with BN statistics of its own.
-  Teacher(const network::Model& model, at::Device device);
+  /// A trained model with BN statistics of its own. `also`: nodes whose values are wanted besides.
+  Teacher(const network::Model& model, at::Device device,
+          const std::vector<network::NodeId>& also = {});
   /// `network` with its slices of `values` (in the layout of `weights`), every batch norm by its
   /// batch: a network in training. `group`: those who each have a part of the batch. `weights` and
   /// `group` must outlive the teacher.
@@ -21,6 +23,8 @@ class Teacher {
   bool exists() const { return parts_ != nullptr; }
   /// Logits [N, classes] of `images`, without gradients. \throws InvariantError if there is none.
   at::Tensor logits(const at::Tensor& images) const;
+  /// The logits, then the values of `also`, as logits() gives them.
+  std::vector<at::Tensor> outputs(const at::Tensor& images) const;
 
  private:
   struct Parts {
