@@ -7,18 +7,12 @@
 #include <string>
 
 #include "cli/commands/commands.h"
+#include "cli/guarded.h"
 #include "cli/interrupt.h"
-#include "core/error.h"
 #include "core/log.h"
 
 namespace lathe::cli {
 namespace {
-
-constexpr int kExitOk = 0;
-constexpr int kExitOther = 1;
-constexpr int kExitUsage = 2;
-constexpr int kExitData = 3;
-constexpr int kExitDevice = 4;
 
 constexpr const char* kDescription =
     R"(lathe finds a neural network that is as accurate as possible and provably fast enough on your own board.
@@ -272,11 +266,6 @@ void add_certificate_command(CLI::App& app, Arguments& arguments) {
       [&] { arguments.chosen = [&] { certificates_command(arguments.certificates); }; });
 }
 
-int fail(int code, const std::exception& error) {
-  std::fprintf(stderr, "lathe: %s\n", error.what());
-  return code;
-}
-
 }  // namespace
 
 int run_program(int argc, char** argv) {
@@ -300,18 +289,7 @@ int run_program(int argc, char** argv) {
   }
   log::to_stderr(arguments.verbose ? log::Level::Debug : log::Level::Warning);
   install_interrupt_handler();
-  try {
-    arguments.chosen();
-    return kExitOk;
-  } catch (const ConfigError& error) {
-    return fail(kExitUsage, error);
-  } catch (const DataError& error) {
-    return fail(kExitData, error);
-  } catch (const DeviceError& error) {
-    return fail(kExitDevice, error);
-  } catch (const std::exception& error) {
-    return fail(kExitOther, error);
-  }
+  return guarded(arguments.chosen);
 }
 
 }  // namespace lathe::cli

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "cli/commands/commands.h"
+#include "cli/group_work.h"
 #include "cli/pipeline/evaluators.h"
 #include "cli/pipeline/pipeline.h"
 #include "cli/pipeline/run_config.h"
@@ -89,6 +90,25 @@ void print_search(const RunConfig& config) {
   }
 }
 
+void print_result(const report::RunSummary& summary, const std::filesystem::path& folder) {
+  print_stages(summary);
+  std::printf("\n%s", report::front_table(summary).c_str());
+  if (summary.search.scaling) {
+    std::printf("\n%s", report::scaling_table(*summary.search.scaling).c_str());
+  }
+  for (const std::string& warning : summary.warnings) std::printf("warning: %s\n", warning.c_str());
+  std::printf("\nreport: %s\n", (folder / "report.html").c_str());
+}
+
+/// \throws Error if the user asked to stop.
+void run_pipeline(const RunConfig& config, Until until, supernet::Group* group) {
+  const auto progress = terminal_progress();
+  Pipeline pipeline(config, *progress, group);
+  const bool complete = pipeline.run(until);
+  if (!complete) throw Error("stopped; the same command continues run " + config.name);
+  if (until == Until::Report) print_result(pipeline.summary(), config.folder);
+}
+
 }  // namespace
 
 void run_command(const RunArguments& arguments, Until until) {
@@ -98,20 +118,14 @@ void run_command(const RunArguments& arguments, Until until) {
                       ": its accuracies come from a table (`accuracy`), so there is nothing to "
                       "train; `lathe run` searches and reports");
   }
-  const std::string name = config.name;
-  const std::filesystem::path folder = config.folder;
-  const auto progress = terminal_progress();
-  Pipeline pipeline(std::move(config), *progress);
-  if (!pipeline.run(until)) throw Error("stopped; the same command continues run " + name);
-  if (until != Until::Report) return;
-  const report::RunSummary& summary = pipeline.summary();
-  print_stages(summary);
-  std::printf("\n%s", report::front_table(summary).c_str());
-  if (summary.search.scaling) {
-    std::printf("\n%s", report::scaling_table(*summary.search.scaling).c_str());
-  }
-  for (const std::string& warning : summary.warnings) std::printf("warning: %s\n", warning.c_str());
-  std::printf("\nreport: %s\n", (folder / "report.html").c_str());
+  // A run over tables trains nothing, so there is no work to share.
+  if (config.accuracy) return run_pipeline(config, until, nullptr);
+  const auto options = [&config] {
+    load_teacher(config.supernet);
+    return config.supernet;
+  };
+  with_group(*config.space, options,
+             [&](supernet::Group* group) { run_pipeline(config, until, group); });
 }
 
 void plan_command(const RunArguments& arguments) {

@@ -37,9 +37,10 @@ void require_onnx_runtime() {
 
 }  // namespace
 
-Pipeline::Pipeline(RunConfig config, Progress& progress)
+Pipeline::Pipeline(RunConfig config, Progress& progress, supernet::Group* group)
     : config_(std::move(config)),
       progress_(progress),
+      group_(group),
       folder_(config_.folder, config_.yaml, config_.identity),
       exporter_(config_, folder_.file("export")),
       evaluators_(config_, config_.measurements.empty() ? folder_.file("measurements.sqlite")
@@ -70,13 +71,9 @@ bool Pipeline::run(Until until) {
 
 supernet::Supernet& Pipeline::supernet() {
   if (!supernet_) {
-    const auto& teacher = config_.supernet.train.teacher.model;
-    if (!teacher.empty() && !config_.supernet.teacher) {
-      config_.supernet.teacher =
-          std::make_shared<network::Model>(network::import_onnx(read_file(teacher)));
-    }
-    supernet_ =
-        supernet::load_supernet_module().create(*config_.space, config_.supernet, folder_.path());
+    load_teacher(config_.supernet);
+    supernet_ = supernet::load_supernet_module().create(*config_.space, config_.supernet,
+                                                        folder_.path(), group_);
   }
   return *supernet_;
 }

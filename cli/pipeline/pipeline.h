@@ -23,8 +23,9 @@ namespace lathe::cli {
 /// interrupted continues from what it had saved. Not thread-safe.
 class Pipeline {
  public:
-  /// Opens the run folder. \throws ConfigError, DataError as RunFolder.
-  Pipeline(RunConfig config, Progress& progress);
+  /// Opens the run folder. `group`: the processes that train and evaluate together, of which this
+  /// is rank 0; it must outlive the pipeline. \throws ConfigError, DataError as RunFolder.
+  Pipeline(RunConfig config, Progress& progress, supernet::Group* group = nullptr);
   ~Pipeline();
 
   /// Runs the stages up to `until`. Returns false if the user asked to stop before they were
@@ -53,6 +54,7 @@ class Pipeline {
 
   RunConfig config_;
   Progress& progress_;
+  supernet::Group* group_;
   RunFolder folder_;
   Exporter exporter_;
   Evaluators evaluators_;

@@ -6,9 +6,11 @@
 #include <utility>
 
 #include "cli/pipeline/baselines.h"
+#include "cli/run_section.h"
 #include "core/config.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "network/onnx.h"
 #include "network/reference_networks.h"
 #include "search/evaluation/candidate.h"
 #include "search/strategy/block_table.h"
@@ -18,25 +20,6 @@ namespace lathe::cli {
 namespace {
 
 constexpr const char* kReplay = "replay";
-
-/// A space's path is relative to the config that names it, so that a run can start from any folder.
-std::filesystem::path beside(const std::filesystem::path& config,
-                             const std::filesystem::path& path) {
-  return path.is_absolute() ? path : config.parent_path() / path;
-}
-
-void read_run(ConfigSection section, const std::filesystem::path& file, RunConfig& config) {
-  config.name = section.text("name", file.stem().string());
-  if (config.name.empty() || config.name.find('/') != std::string::npos || config.name[0] == '.') {
-    section.fault("name", "a name that can be a folder");
-  }
-  config.seed = static_cast<uint64_t>(section.integer("seed", 1, {0, INT64_MAX}));
-  config.supernet.threads = static_cast<int>(section.integer("threads", 0, {0, 1024}));
-  const std::string folder = section.text("folder", "");
-  if (config.folder.empty()) config.folder = folder.empty() ? "runs/" + config.name : folder;
-  config.measurements = section.text("measurements", "");
-  section.finish();
-}
 
 void read_compress(ConfigSection section, RunConfig& config) {
   ConfigSection distil = section.section("distil");
@@ -290,9 +273,12 @@ RunConfig read_run_config(const std::filesystem::path& file,
   ConfigSection root = document.root();
   RunConfig config;
   config.file = file;
-  config.folder = folder;
-  read_run(root.section("run"), file, config);
-  config.supernet.seed = config.seed;
+  const RunSection run = read_run_section(root.section("run"), file, folder);
+  config.name = run.name;
+  config.seed = config.supernet.seed = run.seed;
+  config.supernet.threads = run.threads;
+  config.folder = run.folder;
+  config.measurements = run.measurements;
   read_accuracy(root, config);
   config.supernet.data = supernet::read_data_options(root.section("data"));
   supernet::read_supernet_options(root.section("supernet"), config.supernet);
@@ -322,6 +308,12 @@ RunConfig read_run_config(const std::filesystem::path& file,
   for (const std::string& each : overrides) config.command += " --set " + quoted(each);
   if (!folder.empty()) config.command += " --folder " + quoted(folder.string());
   return config;
+}
+
+void load_teacher(supernet::SupernetOptions& options) {
+  const std::filesystem::path& file = options.train.teacher.model;
+  if (file.empty() || options.teacher) return;
+  options.teacher = std::make_shared<network::Model>(network::import_onnx(read_file(file)));
 }
 
 }  // namespace lathe::cli

@@ -65,4 +65,8 @@ RunConfig read_run_config(const std::filesystem::path& file,
                           const std::vector<std::string>& overrides,
                           const std::filesystem::path& folder = {});
 
+/// Reads the file of the supernet's teacher, unless there is none or it was read before.
+/// \throws DataError if it is not a model.
+void load_teacher(supernet::SupernetOptions& options);
+
 }  // namespace lathe::cli

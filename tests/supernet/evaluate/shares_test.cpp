@@ -49,7 +49,7 @@ TEST_CASE("A call for evaluation is read back as it was written") {
   CHECK(read.batches.begin == 2);
   CHECK(read.batches.end == 7);
   CHECK(read.in_parts);
-  CHECK(read.architectures == call.architectures);
+  CHECK((read.architectures == call.architectures));
   CHECK(test::message_of<DataError>([] { parse_work_call("1 x"); }) ==
         "call for evaluation: 1 x, expected the first and last batch and 0 or 1");
 }

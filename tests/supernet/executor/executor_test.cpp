@@ -255,13 +255,13 @@ TEST_CASE("In bf16 products are rounded, and results, gradients and depthwise co
   const auto pass = [&](Precision precision) {
     TrainableSlices slices(weights);
     const at::Tensor y = Executor(plan, slices, policy, {}, precision).run(images);
-    CHECK(y.scalar_type() == at::kFloat);
+    CHECK((y.scalar_type() == at::kFloat));
     y.square().sum().backward();
     return std::make_pair(y.detach(), slices.flat_gradients());
   };
   const auto [exact, exact_gradients] = pass(Precision::Fp32);
   const auto [rounded, rounded_gradients] = pass(Precision::Bf16);
-  CHECK(rounded_gradients.scalar_type() == at::kFloat);
+  CHECK((rounded_gradients.scalar_type() == at::kFloat));
   // bf16 has eight bits: relative errors of a few of their last ones, and not none.
   CHECK((rounded - exact).norm().item<double>() < 0.02 * exact.norm().item<double>());
   CHECK((rounded_gradients - exact_gradients).norm().item<double>() <
