@@ -74,6 +74,9 @@ void read_supernet_options(ConfigSection section, SupernetOptions& options) {
   train.ema = section.real("ema", train.ema, {0.0, 0.999999});
   train.kernel_transform = section.boolean("kernel_transform", train.kernel_transform);
   read_teacher_options(section.section("teacher"), train.teacher);
+  // bf16 is faster for some spaces and slower for others (docs/distributed.md): never by itself.
+  const std::string precision = section.choice("precision", "auto", {"auto", "fp32", "bf16"});
+  train.precision = precision == "bf16" ? Precision::Bf16 : Precision::Fp32;
   train.checkpoint_interval_s =
       section.duration_s("checkpoint_interval", train.checkpoint_interval_s, {0.0, 1e9});
   if (train.warmup_epochs >= train.epochs) {

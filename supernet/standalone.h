@@ -41,6 +41,9 @@ struct StandaloneOptions {
   double learning_rate = 0.02;  ///< at the supernet's batch; cosine to zero after the warm-up
   double warmup_epochs = 0;     ///< linear
   uint64_t seed = 1;            ///< of order and augmentation, and of weights that are drawn
+  /// Weight of the L1 norm of all batch norm scales in the loss, which drives those of unimportant
+  /// channels to zero (network slimming, Liu et al., 2017). 0: none.
+  double gamma_sparsity = 0;
   DistilOptions distil;
   /// Where the state is kept, to go on after an interruption; the caller removes it. Empty:
   /// nowhere.

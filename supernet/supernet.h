@@ -14,8 +14,10 @@
 #include "core/config.h"
 #include "core/progress.h"
 #include "network/network.h"
+#include "network/pruning/criteria.h"
 #include "search/evaluation/evaluators.h"
 #include "search/space/search_space.h"
+#include "supernet/distributed/launch.h"
 #include "supernet/standalone.h"
 
 namespace lathe::supernet {
@@ -43,6 +45,10 @@ struct TeacherOptions {
   double temperature = 1.0;
 };
 
+/// Of the products in convolutions and linear layers while training. Weights, batch norm, losses
+/// and sums stay float, and evaluation is in float always.
+enum class Precision { Fp32, Bf16 };
+
 struct TrainOptions {
   double epochs = 12;
   SamplerOptions sampler;
@@ -59,6 +65,7 @@ struct TrainOptions {
   double ema = 0.0;               ///< decay of averaged weights, which are the result; 0: none
   bool kernel_transform = false;  ///< smaller kernels are learned maps of larger ones' centres
   TeacherOptions teacher;
+  Precision precision = Precision::Fp32;
   double checkpoint_interval_s = 1;  ///< longer where saving would take more than 2 % of the time
 };
 
@@ -158,6 +165,19 @@ class Supernet {
     return train_alone(lesson, progress, [] { return false; }).front();
   }
 
+  /// Returns the model with its BN statistics recalibrated, measured on the validation split.
+  virtual ExtractedModel calibrate(const network::Model& model) = 0;
+
+  /// How important the channels of a model are; criteria of images look at the calibration split.
+  struct ChannelScoreOptions {
+    network::PruneCriterion criterion = network::PruneCriterion::Taylor;
+    int64_t images = 1000;  ///< at most the calibration split
+    uint64_t seed = 1;      ///< of the random control
+  };
+  virtual network::ChannelScores channel_scores(const network::Model& model,
+                                                const std::vector<network::ChannelGroup>& groups,
+                                                const ChannelScoreOptions& options) = 0;
+
   /// Logits of a model on images of the validation split (never test): for parity with an export.
   virtual network::Tensor logits(const network::Model& model, const network::Tensor& images) = 0;
   virtual LabelledImages validation_images(int64_t count, int64_t resolution) = 0;
@@ -172,15 +192,38 @@ class TestSplit {
   virtual LabelledImages images(int64_t count, int64_t resolution) = 0;
 };
 
+/// The processes that share a supernet's work, as one of them sees them. Rank 0 does everything
+/// that a process alone would do, and calls on the others to train and evaluate with it. If one of
+/// them dies or stops answering, what the others are at throws PeerError. Not thread-safe.
+class Group {
+ public:
+  virtual ~Group() = default;
+  virtual const Launch& launch() const = 0;
+  /// Tells the others why this process gives up. Does not throw.
+  virtual void give_up(const std::string& reason) noexcept = 0;
+  /// Rank 0: there is no more work; serve() of the others returns.
+  virtual void end() = 0;
+};
+
 /// Entry points of the module.
 class SupernetModule {
  public:
   virtual ~SupernetModule() = default;
-  /// Opens the training files (checking every image and label) and builds the shared weights.
-  /// \throws DataError naming the package, path, file and index of what is wrong.
+  /// Meets the other processes of `launch`. \throws PeerError if they do not come; ConfigError if
+  /// LibTorch cannot.
+  virtual std::unique_ptr<Group> join(const Launch& launch, const SupernetOptions& options) = 0;
+  /// Every rank but 0: does what rank 0 calls for until it ends the work. Nothing is written.
+  /// `stop` as in Supernet::train, where one process's wish stops all.
+  virtual void serve(Group& group, const search::SearchSpace& space, const SupernetOptions& options,
+                     const std::function<bool()>& stop) = 0;
+
+  /// Opens the training files (checking every image and label) and builds the shared weights. Rank
+  /// 0 of a group may pass it: train() and evaluator() then share their work. It must outlive the
+  /// supernet. \throws DataError naming the package, path, file and index of what is wrong.
   virtual std::unique_ptr<Supernet> create(const search::SearchSpace& space,
                                            const SupernetOptions& options,
-                                           const std::filesystem::path& run_folder) = 0;
+                                           const std::filesystem::path& run_folder,
+                                           Group* group = nullptr) = 0;
   virtual std::unique_ptr<TestSplit> open_test_split(const SupernetOptions& options,
                                                      const std::filesystem::path& ledger) = 0;
   /// Opens the data only, to check it before anything long starts: the training files whole, of the

@@ -78,6 +78,7 @@ void add_identity(const Lesson& lesson, const TrainOptions& train, Identity& ide
                                                    {"beta", distil.beta},
                                                    {"temperature", distil.temperature},
                                                    {"hint_weight", distil.hint_weight},
+                                                   {"gamma_sparsity", options.gamma_sparsity},
                                                    {"momentum", train.momentum},
                                                    {"weight_decay", train.weight_decay},
                                                    {"label_smoothing", train.label_smoothing},

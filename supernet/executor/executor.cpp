@@ -13,7 +13,8 @@ double epsilon_of(const Step& step) { return std::get<network::BatchNorm>(step.o
 
 at::Tensor TrainBatchNorm::run(size_t, const Step& step, const at::Tensor& x,
                                const std::vector<at::Tensor>& parameters, bool) {
-  return batch_norm_train(x, parameters[0], parameters[1], epsilon_of(step), step.activation);
+  return batch_norm_train(x, parameters[0], parameters[1], epsilon_of(step), step.activation,
+                          group_);
 }
 
 at::Tensor CollectBatchNorm::run(size_t index, const Step& step, const at::Tensor& x,
@@ -47,7 +48,7 @@ at::Tensor StoredBatchNorm::run(size_t, const Step& step, const at::Tensor& x,
 }
 
 Executor::Executor(const Plan& plan, ParameterSource& parameters, BatchNormPolicy& batch_norm,
-                   const Regularisation& regularisation)
+                   const Regularisation& regularisation, Precision precision)
     : plan_(plan),
       batch_norm_(batch_norm),
       regularisation_(regularisation),
@@ -60,6 +61,9 @@ Executor::Executor(const Plan& plan, ParameterSource& parameters, BatchNormPolic
     if (std::holds_alternative<network::BatchNorm>(step.op) && !batch_norm.uses_stored_statistics())
       count = 2;
     for (size_t p = 0; p < count; ++p) values.push_back(parameters.value(step.parameters[p]));
+    if (precision == Precision::Bf16 && multiplies_in_low_precision(step.op, values)) {
+      for (at::Tensor& value : values) value = value.to(at::kBFloat16);  // of which gradients know
+    }
   }
   for (size_t n = 0; n < plan.results.size(); ++n) {
     networks_of_step_[static_cast<size_t>(plan.results[n])].push_back(n);
@@ -90,11 +94,14 @@ void Executor::plan_noise() {
 at::Tensor Executor::with_noise(size_t step, const at::Tensor& x, at::Generator& generator) const {
   const double keep = 1.0 - drop_rates_[step];
   const bool whole_images = std::holds_alternative<network::Add>(plan_.steps[step].op);
+  std::vector<int64_t> shape = x.sizes().vec();
+  if (whole_images) shape = {x.size(0), 1, 1, 1};
+  if (regularisation_.batch > 0) shape[0] = regularisation_.batch;
   const at::Tensor mask =
-      at::empty(whole_images ? at::IntArrayRef({x.size(0), 1, 1, 1}) : x.sizes(),
-                x.options().device(at::kCPU).memory_format(at::MemoryFormat::Contiguous))
+      at::empty(shape, x.options().device(at::kCPU).memory_format(at::MemoryFormat::Contiguous))
           .bernoulli_(keep, generator)
-          .div_(keep);
+          .div_(keep)
+          .narrow(0, regularisation_.first, x.size(0));
   return x * mask.to(x.device());
 }
 

@@ -6,6 +6,7 @@
 
 #include "supernet/executor/batch_norm.h"
 #include "supernet/executor/plan.h"
+#include "supernet/supernet.h"
 #include "supernet/weights/shared_weights.h"
 
 namespace lathe::supernet {
@@ -25,8 +26,13 @@ class BatchNormPolicy {
 /// Training: the batch's own statistics, differentiable.
 class TrainBatchNorm : public BatchNormPolicy {
  public:
+  /// `group`: those who each have a part of the batch; it must outlive the backward pass.
+  explicit TrainBatchNorm(Communicator* group = nullptr) : group_(group) {}
   at::Tensor run(size_t index, const Step& step, const at::Tensor& x,
                  const std::vector<at::Tensor>& parameters, bool in_place) override;
+
+ private:
+  Communicator* group_;
 };
 
 /// Recalibration: normalises by the batch's own statistics and pools them for every step.
@@ -69,6 +75,8 @@ struct Regularisation {
   double dropout = 0.0;
   double drop_connect = 0.0;
   uint64_t seed = 0;  ///< of the masks: the same seed and plan, the same masks
+  int64_t first = 0;  ///< the images are [first, ...) of a batch of ...
+  int64_t batch = 0;  ///< ... so many: they get their part of the batch's masks; 0: all of it
 
   bool any() const { return dropout > 0.0 || drop_connect > 0.0; }
 };
@@ -77,9 +85,10 @@ struct Regularisation {
 /// are fetched once, at construction. Not thread-safe.
 class Executor {
  public:
-  /// `plan` must outlive the executor.
+  /// `plan` must outlive the executor. `precision`: of the products in convolutions and linear
+  /// layers; their results, batch norm and all else stay float.
   Executor(const Plan& plan, ParameterSource& parameters, BatchNormPolicy& batch_norm,
-           const Regularisation& regularisation = {});
+           const Regularisation& regularisation = {}, Precision precision = Precision::Fp32);
 
   /// Runs `images` [N, C, H, W] (any size: each network's input is resampled to its own resolution)
   /// and calls `result(network, output)` for every network as soon as its output is there. Without

@@ -76,12 +76,6 @@ std::string tensor_hash(const TrainState& state) {
   return hashes;
 }
 
-std::vector<std::string> flatten(const Identity& identity) {
-  std::vector<std::string> lines;
-  for (const auto& [name, value] : identity) lines.push_back(name + " = " + value);
-  return lines;
-}
-
 void check_identity(const std::filesystem::path& path, const std::vector<std::string>& found,
                     const Identity& identity) {
   const std::vector<std::string> expected = flatten(identity);
@@ -93,7 +87,22 @@ void check_identity(const std::filesystem::path& path, const std::vector<std::st
   }
 }
 
+/// The file's bytes, which rank 0 reads for all; nothing if it finds none.
+std::optional<std::string> read_for_all(const std::filesystem::path& path, Communicator* group) {
+  const bool reads = group == nullptr || group->is_first();
+  std::string found = reads && std::filesystem::exists(path) ? "+" + read_file(path) : "";
+  if (group != nullptr) found = group->broadcast_bytes(found, "the checkpoint");
+  if (found.empty()) return std::nullopt;
+  return found.substr(1);
+}
+
 }  // namespace
+
+std::vector<std::string> flatten(const Identity& identity) {
+  std::vector<std::string> lines;
+  for (const auto& [name, value] : identity) lines.push_back(name + " = " + value);
+  return lines;
+}
 
 void save_checkpoint(const std::filesystem::path& path, const TrainState& state,
                      const Identity& identity) {
@@ -129,13 +138,13 @@ void save_checkpoint(const std::filesystem::path& path, const TrainState& state,
 }
 
 std::optional<TrainState> load_checkpoint(const std::filesystem::path& path,
-                                          const Identity& identity) {
-  if (!std::filesystem::exists(path)) return std::nullopt;
-  const std::string bytes = read_file(path);
+                                          const Identity& identity, Communicator* group) {
+  const std::optional<std::string> bytes = read_for_all(path, group);
+  if (!bytes) return std::nullopt;
   TrainState state;
   std::vector<std::string> found;
   try {
-    const auto fields = torch::jit::pickle_load({bytes.begin(), bytes.end()}).toGenericDict();
+    const auto fields = torch::jit::pickle_load({bytes->begin(), bytes->end()}).toGenericDict();
     const auto get = [&fields](const char* name) { return fields.at(std::string(name)); };
     if (get("format").toInt() != kFormatVersion) {
       throw DataError(path.string() + ": format = " + std::to_string(get("format").toInt()) +

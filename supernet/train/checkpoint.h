@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "supernet/distributed/communicator.h"
 #include "supernet/supernet.h"
 #include "supernet/torch_headers.h"
 
@@ -50,9 +51,13 @@ using Identity = std::vector<std::pair<std::string, std::string>>;
 void save_checkpoint(const std::filesystem::path& path, const TrainState& state,
                      const Identity& identity);
 
-/// Reads it back; nothing if there is no file.
-/// \throws DataError if it is damaged, or naming the first thing in which `identity` differs.
+/// Reads it back; nothing if there is no file. Of a `group` rank 0 reads the file, and all get what
+/// it has read. \throws DataError if it is damaged, or naming the first thing in which `identity`
+/// differs.
 std::optional<TrainState> load_checkpoint(const std::filesystem::path& path,
-                                          const Identity& identity);
+                                          const Identity& identity, Communicator* group = nullptr);
+
+/// The identity as lines "name = value".
+std::vector<std::string> flatten(const Identity& identity);
 
 }  // namespace lathe::supernet

@@ -23,11 +23,11 @@ SandwichSampler::SandwichSampler(const search::SearchSpace& space, const TrainOp
 
 std::vector<DrawnSubnet> SandwichSampler::draw(int64_t step, Rng& rng, const TryLoss& loss_of) {
   std::vector<DrawnSubnet> subnets;
-  subnets.push_back({space_.largest(), SubnetRole::Largest, Lesson::Labels, true});
+  subnets.push_back({space_.largest(), SubnetRole::Largest, LearnsFrom::Labels, true});
   for (int64_t s = 0; s < random_subnets_; ++s) {
-    subnets.push_back({draw_random(step, rng, loss_of), SubnetRole::Random, Lesson::Largest});
+    subnets.push_back({draw_random(step, rng, loss_of), SubnetRole::Random, LearnsFrom::Largest});
   }
-  subnets.push_back({space_.smallest(), SubnetRole::Smallest, Lesson::Largest});
+  subnets.push_back({space_.smallest(), SubnetRole::Smallest, LearnsFrom::Largest});
   return subnets;
 }
 

@@ -15,6 +15,16 @@ namespace {
 constexpr int64_t kMaximumRollBacks = 5;
 constexpr double kLossSmoothing = 0.95;
 
+/// The gradient of the scales' L1 norm goes to the gradients of all batch norm scales.
+void add_gamma_sparsity(const Plan& plan, SharedWeights& weights, double strength) {
+  if (strength == 0.0) return;
+  for (const Step& step : plan.steps) {
+    if (!std::holds_alternative<network::BatchNorm>(step.op)) continue;
+    const network::Parameter& gamma = step.parameters[0];
+    weights.gradient_slice(gamma).add_(weights.slice(gamma).sign(), strength);
+  }
+}
+
 int64_t rounded(double value) { return static_cast<int64_t>(std::llround(value)); }
 
 }  // namespace
@@ -147,6 +157,9 @@ double StandaloneTrainer::train_step() {
   backward(total);
   for (TrainableSlices& each : slices) each.add_gradients();
   at::NoGradGuard no_gradients;
+  for (const auto& student : students_) {
+    add_gamma_sparsity(student->plan, student->weights, standalone_.gamma_sparsity);
+  }
   for (const auto& student : students_) {
     if (!at::isfinite(student->weights.gradients()).all().item<bool>()) return std::nan("");
   }

@@ -17,7 +17,7 @@ enum class SubnetRole { Largest, Random, Smallest };
 const char* to_string(SubnetRole role);  ///< "largest", ...
 
 /// What a subnet learns from.
-enum class Lesson {
+enum class LearnsFrom {
   Labels,   ///< the labels, and the teacher's outputs where there is a teacher
   Largest,  ///< the outputs of the step's largest network, which comes before it
 };
@@ -26,7 +26,7 @@ enum class Lesson {
 struct DrawnSubnet {
   search::Architecture architecture;
   SubnetRole role = SubnetRole::Random;
-  Lesson lesson = Lesson::Labels;
+  LearnsFrom learns_from = LearnsFrom::Labels;
   bool regularised = false;  ///< dropout and drop-connect apply
 };
 

@@ -51,7 +51,7 @@ nlohmann::ordered_json norms_json(const std::array<NormMean, 3>& norms) {
 
 SupernetTrainer::SupernetTrainer(const search::SearchSpace& space, SharedWeights& weights,
                                  const Batches& images, const SupernetOptions& options,
-                                 Identity identity, Paths paths)
+                                 Identity identity, Paths paths, Communicator* group)
     : space_(space),
       weights_(weights),
       images_(images),
@@ -61,6 +61,7 @@ SupernetTrainer::SupernetTrainer(const search::SearchSpace& space, SharedWeights
       threads_(options.threads),
       identity_(std::move(identity)),
       paths_(std::move(paths)),
+      parallel_(group),
       steps_per_epoch_(steps_in(images.size(), options.train.batch)),
       sampler_(make_sampler(space, options.train, steps_per_epoch_, seed_)),
       total_steps_(sampler_->phases().back().first_step + sampler_->phases().back().steps),
@@ -74,15 +75,14 @@ SupernetTrainer::SupernetTrainer(const search::SearchSpace& space, SharedWeights
   state_.averaged =
       options_.ema > 0.0 ? weights_.values().clone() : at::empty({0}, weights_.values().options());
   state_.teacher = at::empty({0}, weights_.values().options());
-  if (auto found = load_checkpoint(paths_.checkpoint, identity_)) {
+  parallel_.check_same(identity_, options_.batch);
+  if (auto found = load_checkpoint(paths_.checkpoint, identity_, parallel_.group())) {
     restore(*found);
     seconds_at_record_ = state_.records.empty() ? 0.0 : state_.records.back().seconds;
     images_since_record_ = state_.loss_count * options_.batch;
-    write_file_atomically(
-        paths_.metrics, std::accumulate(state_.metrics.begin(), state_.metrics.end(), std::string(),
-                                        [](std::string all, const std::string& line) {
-                                          return std::move(all) + line + "\n";
-                                        }));
+    std::string lines;
+    for (const std::string& line : state_.metrics) lines += line + "\n";
+    if (parallel_.writes()) write_file_atomically(paths_.metrics, lines);
     if (finished()) settle();
   }
 }
@@ -97,7 +97,9 @@ void SupernetTrainer::restore(const TrainState& state) {
   state_.momentum = optimizer_.momentum();
   state_.averaged = state.averaged.to(device).clone();
   state_.teacher = state.teacher.to(device);
-  if (state_.teacher.numel() > 0) teacher_ = Teacher(largest_, weights_, state_.teacher);
+  if (state_.teacher.numel() > 0) {
+    teacher_ = Teacher(largest_, weights_, state_.teacher, parallel_.group());
+  }
   saved_ = state;
 }
 
@@ -105,36 +107,39 @@ std::vector<EpochRecord> SupernetTrainer::run(Progress& progress, const std::fun
                                               const MeasureExtremes& measure) {
   const ComputeScope compute(threads_);
   if (finished()) return state_.records;
+  require_precision(options_.precision, weights_.values().device());
+  save_interval_s_ = options_.checkpoint_interval_s;
   if (!saved_.values.defined()) save();
+  last_save_s_ = steady_clock().now_s();
   progress.begin("train supernet", total_steps_, "step");
   prepare_batches();
-  double last_save_s = steady_clock().now_s();
-  double interval_s = options_.checkpoint_interval_s;
-  while (!finished() && !stop()) {
+  bool stopped = parallel_.agree({stop(), false}).stop;
+  while (!finished() && !stopped) {
+    parallel_.begin_step(state_.step);
     const double begin_s = steady_clock().now_s();
     const double loss = train_step();
     state_.seconds += steady_clock().now_s() - begin_s;
-    if (loss_is_bad(loss)) {
+    const bool bad = loss_is_bad(loss);
+    if (bad) {
       roll_back(loss);
-      continue;
+    } else {
+      if (state_.step % steps_per_epoch_ == 0 || finished()) record(measure);
+      progress.update(state_.step, note());
     }
-    if (state_.step % steps_per_epoch_ == 0 || finished()) record(measure);
-    progress.update(state_.step, note());
-    const double now_s = steady_clock().now_s();
-    if (now_s - last_save_s >= interval_s) {
-      save();
-      last_save_s = steady_clock().now_s();
-      // Zero asks for every step, whatever it costs.
-      if (interval_s > 0.0) {
-        interval_s = std::max(options_.checkpoint_interval_s, 50.0 * (last_save_s - now_s));
-      }
-    }
+    const DataParallel::Wishes wishes = parallel_.agree({stop(), !bad && is_time_to_save()});
+    if (wishes.save) save();
+    stopped = wishes.stop;
   }
   batches_.stop();
   save();
   if (finished()) settle();
   progress.end();
   return state_.records;
+}
+
+/// Rank 0 decides: clocks differ, and what a roll-back returns to must be the same everywhere.
+bool SupernetTrainer::is_time_to_save() const {
+  return parallel_.writes() && steady_clock().now_s() - last_save_s_ >= save_interval_s_;
 }
 
 void SupernetTrainer::settle() {
@@ -156,9 +161,11 @@ double SupernetTrainer::loss_without_gradients(const search::Architecture& archi
   at::NoGradGuard no_gradients;
   const Plan plan = make_plan(space_.lower(architecture));
   FrozenSlices slices(weights_);
-  TrainBatchNorm policy;
-  const at::Tensor logits = Executor(plan, slices, policy).run(batch.images);
-  return cross_entropy(logits, batch.labels, options_.label_smoothing).item<double>();
+  TrainBatchNorm policy(parallel_.group());
+  const at::Tensor logits =
+      Executor(plan, slices, policy, {}, options_.precision).run(batch.images);
+  const at::Tensor loss = cross_entropy(logits, batch.labels, options_.label_smoothing);
+  return parallel_.sum(parallel_.share_of(loss).item<double>(), "the losses");
 }
 
 void SupernetTrainer::begin_phase(const TrainingPhase& phase) {
@@ -167,7 +174,7 @@ void SupernetTrainer::begin_phase(const TrainingPhase& phase) {
   state_.best_loss = 0.0;
   if (phase.takes_teacher) {
     state_.teacher = weights_.values().clone();
-    teacher_ = Teacher(largest_, weights_, state_.teacher);
+    teacher_ = Teacher(largest_, weights_, state_.teacher, parallel_.group());
   }
   if (phase.sorts_channels) sort_channels(largest_, weights_);
   if (state_.averaged.numel() > 0) state_.averaged.copy_(weights_.values());
@@ -175,7 +182,7 @@ void SupernetTrainer::begin_phase(const TrainingPhase& phase) {
 
 at::Tensor SupernetTrainer::lesson_loss(const DrawnSubnet& subnet, const at::Tensor& logits,
                                         const Batch& batch, const at::Tensor& taught) const {
-  if (subnet.lesson == Lesson::Largest) return distillation(logits, taught);
+  if (subnet.learns_from == LearnsFrom::Largest) return distillation(logits, taught);
   at::Tensor loss = cross_entropy(logits, batch.labels, options_.label_smoothing);
   if (!taught.defined()) return loss;
   const TeacherOptions& teacher = options_.teacher;
@@ -183,18 +190,36 @@ at::Tensor SupernetTrainer::lesson_loss(const DrawnSubnet& subnet, const at::Ten
          teacher.weight * distillation(logits, taught, teacher.temperature);
 }
 
+/// Norms are of the whole batch's gradients, not of this process's share.
+void SupernetTrainer::add_norm(SubnetRole role, const TrainableSlices& slices) {
+  at::NoGradGuard no_gradients;
+  at::Tensor gradients = slices.flat_gradients();
+  parallel_.sum_gradients(gradients);
+  NormMean& norm = state_.gradient_norms[static_cast<size_t>(role)];
+  norm.sum += at::norm(gradients).item<double>();
+  ++norm.count;
+}
+
+/// Early on the mean reaches back less far, or it would remember the random start.
+void SupernetTrainer::average_weights(const TrainingPhase& phase) {
+  if (state_.averaged.numel() == 0) return;
+  const auto steps = static_cast<double>(state_.step - phase.first_step);
+  const double decay = std::min(options_.ema, (1.0 + steps) / (10.0 + steps));
+  state_.averaged.lerp_(weights_.values(), 1.0 - decay);
+}
+
 double SupernetTrainer::train_step() {
   const TrainingPhase& phase = phase_at(sampler_->phases(), state_.step);
   if (state_.step == phase.first_step && state_.step > 0) begin_phase(phase);
   const auto position = static_cast<uint64_t>(state_.step);
-  const Batch batch = batches_.next();
+  const Batch batch = parallel_.part_of(batches_.next());
   Rng choices = rng().derive("subnets", position);
   const auto subnets = sampler_->draw(state_.step, choices, [&](const auto& architecture) {
     return loss_without_gradients(architecture, batch);
   });
   const at::Tensor of_teacher = teacher_.exists() ? teacher_.logits(batch.images) : at::Tensor();
   const bool measures_norms = state_.step % kStepsBetweenNorms == 0;
-  TrainBatchNorm policy;
+  TrainBatchNorm policy(parallel_.group());
   at::Tensor of_largest;
   double first_loss = 0.0;
   for (size_t s = 0; s < subnets.size(); ++s) {
@@ -203,38 +228,32 @@ double SupernetTrainer::train_step() {
     TrainableSlices slices(weights_);
     Regularisation noise;
     if (subnet.regularised) {
-      noise = {options_.dropout, options_.drop_connect, rng().derive("noise", position).seed()};
+      noise = {options_.dropout, options_.drop_connect, rng().derive("noise", position).seed(),
+               parallel_.first(), parallel_.batch()};
     }
     at::Tensor loss;
     {
-      const at::Tensor logits = Executor(plan, slices, policy, noise).run(batch.images);
-      loss = lesson_loss(subnet, logits, batch,
-                         subnet.lesson == Lesson::Largest ? of_largest : of_teacher);
+      const at::Tensor logits =
+          Executor(plan, slices, policy, noise, options_.precision).run(batch.images);
+      loss = parallel_.share_of(lesson_loss(
+          subnet, logits, batch, subnet.learns_from == LearnsFrom::Largest ? of_largest : of_teacher));
       if (s == 0) {
         of_largest = logits.detach();
-        first_loss = loss.item<double>();
+        first_loss = parallel_.sum(loss.item<double>(), "the losses");
       }
     }
     if (!std::isfinite(first_loss)) return first_loss;
     backward(loss);
-    if (measures_norms) {
-      NormMean& norm = state_.gradient_norms[static_cast<size_t>(subnet.role)];
-      norm.sum += slices.gradient_norm();
-      ++norm.count;
-    }
+    if (measures_norms) add_norm(subnet.role, slices);
     slices.add_gradients();
   }
   at::NoGradGuard no_gradients;
+  parallel_.sum_gradients(weights_.gradients());
   if (!at::isfinite(weights_.gradients()).all().item<bool>()) return std::nan("");
   optimizer_.step(learning_rate_at(sampler_->phases(), state_.step) *
                   std::pow(0.5, static_cast<double>(state_.attempt)));
   ++state_.step;
-  if (state_.averaged.numel() > 0) {
-    // Early on the mean reaches back less far, or it would remember the random start.
-    const auto steps = static_cast<double>(state_.step - phase.first_step);
-    const double decay = std::min(options_.ema, (1.0 + steps) / (10.0 + steps));
-    state_.averaged.lerp_(weights_.values(), 1.0 - decay);
-  }
+  average_weights(phase);
   state_.loss_sum += first_loss;
   ++state_.loss_count;
   images_since_record_ += options_.batch;
@@ -311,6 +330,7 @@ std::pair<double, double> SupernetTrainer::measured(const MeasureExtremes& measu
 }
 
 void SupernetTrainer::record(const MeasureExtremes& measure) {
+  parallel_.check_same(weights_.values(), state_.step);
   EpochRecord record;
   record.epoch = static_cast<double>(state_.step) / static_cast<double>(steps_per_epoch_);
   record.learning_rate = learning_rate_at(sampler_->phases(), state_.step - 1);
@@ -342,15 +362,21 @@ void SupernetTrainer::record(const MeasureExtremes& measure) {
 
 void SupernetTrainer::write_metrics(const std::string& line) {
   state_.metrics.push_back(line);
-  append_line(paths_.metrics, line);
+  if (parallel_.writes()) append_line(paths_.metrics, line);
 }
 
 void SupernetTrainer::save() {
-  save_checkpoint(paths_.checkpoint, state_, identity_);
+  const double begin_s = steady_clock().now_s();
+  if (parallel_.writes()) save_checkpoint(paths_.checkpoint, state_, identity_);
   saved_ = state_;
   saved_.values = state_.values.clone();
   saved_.momentum = state_.momentum.clone();
   saved_.averaged = state_.averaged.clone();
+  last_save_s_ = steady_clock().now_s();
+  // Zero asks for every step, whatever it costs.
+  if (options_.checkpoint_interval_s > 0.0) {
+    save_interval_s_ = std::max(options_.checkpoint_interval_s, 50.0 * (last_save_s_ - begin_s));
+  }
 }
 
 }  // namespace lathe::supernet

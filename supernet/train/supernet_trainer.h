@@ -13,6 +13,7 @@
 #include "supernet/executor/executor.h"
 #include "supernet/supernet.h"
 #include "supernet/train/checkpoint.h"
+#include "supernet/train/data_parallel.h"
 #include "supernet/train/optimizer.h"
 #include "supernet/train/subnet_sampler.h"
 #include "supernet/train/teacher.h"
@@ -32,10 +33,14 @@ class SupernetTrainer {
     std::filesystem::path checkpoint;
     std::filesystem::path metrics;
   };
-  /// The references must outlive the trainer. Reads the checkpoint if there is one.
-  /// \throws DataError if it is damaged or of another configuration.
+  /// The references must outlive the trainer. Reads the checkpoint if there is one. `group`: those
+  /// who train together, each with a trainer of its own; rank 0 alone reads and writes files, and
+  /// `stop` is agreed on after every step.
+  /// \throws DataError if the checkpoint is damaged or of another configuration; ConfigError if
+  /// the processes' configurations differ.
   SupernetTrainer(const search::SearchSpace& space, SharedWeights& weights, const Batches& images,
-                  const SupernetOptions& options, Identity identity, Paths paths);
+                  const SupernetOptions& options, Identity identity, Paths paths,
+                  Communicator* group = nullptr);
 
   /// Trains until the end or until `stop` answers true, then saves. See Supernet::train.
   std::vector<EpochRecord> run(Progress& progress, const std::function<bool()>& stop,
@@ -48,6 +53,8 @@ class SupernetTrainer {
  private:
   /// Returns the loss of the step's first network; what is not finite stops the step half-way.
   double train_step();
+  void add_norm(SubnetRole role, const TrainableSlices& slices);
+  void average_weights(const TrainingPhase& phase);
   at::Tensor lesson_loss(const DrawnSubnet& subnet, const at::Tensor& logits, const Batch& batch,
                          const at::Tensor& taught) const;
   /// What begins with the phase that begins at this step: see TrainingPhase.
@@ -56,6 +63,7 @@ class SupernetTrainer {
   double loss_without_gradients(const search::Architecture& architecture, const Batch& batch) const;
   /// Prepares the batches from this step on; what was prepared before is thrown away.
   void prepare_batches();
+  bool is_time_to_save() const;
   bool loss_is_bad(double loss);
   void roll_back(double loss);
   std::string note() const;  ///< for the progress line
@@ -78,6 +86,7 @@ class SupernetTrainer {
   int threads_;
   Identity identity_;
   Paths paths_;
+  DataParallel parallel_;
   int64_t steps_per_epoch_ = 1;
   std::unique_ptr<SubnetSampler> sampler_;
   int64_t total_steps_ = 1;
@@ -88,7 +97,9 @@ class SupernetTrainer {
   TrainState saved_;  ///< what a roll-back returns to
   int64_t images_since_record_ = 0;
   double seconds_at_record_ = 0;
-  std::string trouble_;  ///< why the last loss was bad
+  double last_save_s_ = 0;      ///< when, by the steady clock
+  double save_interval_s_ = 0;  ///< that keeps saving below 2 % of the time
+  std::string trouble_;         ///< why the last loss was bad
 };
 
 }  // namespace lathe::supernet

@@ -14,10 +14,10 @@ Teacher::Teacher(const network::Model& model, at::Device device,
 }
 
 Teacher::Teacher(const network::Network& network, const SharedWeights& weights,
-                 const at::Tensor& values)
+                 const at::Tensor& values, Communicator* group)
     : parts_(std::make_shared<Parts>()) {
   parts_->plan = make_plan(network);
-  parts_->policy = std::make_unique<TrainBatchNorm>();
+  parts_->policy = std::make_unique<TrainBatchNorm>(group);
   FrozenSlices parameters(weights, values);
   parts_->executor = std::make_unique<Executor>(parts_->plan, parameters, *parts_->policy);
 }

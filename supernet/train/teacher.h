@@ -15,8 +15,10 @@ class Teacher {
   Teacher(const network::Model& model, at::Device device,
           const std::vector<network::NodeId>& also = {});
   /// `network` with its slices of `values` (in the layout of `weights`), every batch norm by its
-  /// batch: a network in training. `weights` must outlive the teacher.
-  Teacher(const network::Network& network, const SharedWeights& weights, const at::Tensor& values);
+  /// batch: a network in training. `group`: those who each have a part of the batch. `weights` and
+  /// `group` must outlive the teacher.
+  Teacher(const network::Network& network, const SharedWeights& weights, const at::Tensor& values,
+          Communicator* group = nullptr);
 
   bool exists() const { return parts_ != nullptr; }
   /// Logits [N, classes] of `images`, without gradients. \throws InvariantError if there is none.

@@ -207,14 +207,12 @@ void TrainableSlices::add_gradients() {
   }
 }
 
-double TrainableSlices::gradient_norm() const {
-  double squares = 0.0;
+at::Tensor TrainableSlices::flat_gradients() const {
+  std::vector<at::Tensor> parts;
   for (const auto& [key, leaf] : leaves_) {
-    if (!leaf.value.grad().defined()) continue;
-    const auto norm = at::norm(leaf.value.grad()).item<double>();
-    squares += norm * norm;
+    if (leaf.value.grad().defined()) parts.push_back(leaf.value.grad().flatten());
   }
-  return std::sqrt(squares);
+  return at::cat(parts);
 }
 
 at::Tensor FrozenSlices::value(const network::Parameter& parameter) {

@@ -89,8 +89,8 @@ class TrainableSlices : public ParameterSource {
   at::Tensor value(const network::Parameter& parameter) override;
   /// Adds the leaves' gradients to the shared ones. Call once, after the backward pass.
   void add_gradients();
-  /// The Euclidean norm of the leaves' gradients together.
-  double gradient_norm() const;
+  /// The leaves' gradients one after the other, [parameters of the network].
+  at::Tensor flat_gradients() const;
 
  private:
   at::Tensor leaf(const network::Parameter& parameter);

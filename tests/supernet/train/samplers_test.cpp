@@ -51,11 +51,11 @@ TEST_CASE("The sandwich is the largest on labels, random ones and the smallest o
   const auto drawn = scene.draw(*sampler, 4);
   REQUIRE(drawn.size() == 4);
   CHECK(drawn[0].architecture == scene.space->largest());
-  CHECK(drawn[0].lesson == Lesson::Labels);
+  CHECK(drawn[0].learns_from == LearnsFrom::Labels);
   CHECK(drawn[0].regularised);
   CHECK(drawn[3].architecture == scene.space->smallest());
   for (size_t s = 1; s < 4; ++s) {
-    CHECK(drawn[s].lesson == Lesson::Largest);
+    CHECK(drawn[s].learns_from == LearnsFrom::Largest);
     CHECK_FALSE(drawn[s].regularised);
     CHECK(drawn[s].role == (s == 3 ? SubnetRole::Smallest : SubnetRole::Random));
   }
@@ -92,7 +92,7 @@ TEST_CASE("A single path learns the labels, as many a step as asked for") {
     const auto drawn = scene.draw(*sampler, step);
     REQUIRE(drawn.size() == 3);
     for (const DrawnSubnet& subnet : drawn) {
-      CHECK(subnet.lesson == Lesson::Labels);
+      CHECK(subnet.learns_from == LearnsFrom::Labels);
       CHECK(subnet.role == SubnetRole::Random);
       seen.insert(subnet.architecture);
     }
@@ -116,7 +116,7 @@ TEST_CASE("Strict fairness trains every option of a gene equally often in every 
     const auto drawn = sampler->draw(step, rng, {});
     REQUIRE(drawn.size() == 4);  // the widest gene's options
     for (const DrawnSubnet& subnet : drawn) {
-      CHECK(subnet.lesson == Lesson::Labels);
+      CHECK(subnet.learns_from == LearnsFrom::Labels);
       for (size_t g = 0; g < 3; ++g) values[g].push_back(subnet.architecture.genes[g]);
     }
   }
