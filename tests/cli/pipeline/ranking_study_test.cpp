@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "network/cost.h"
+#include "tests/support/fake_supernet.h"
 #include "tests/support/message_of.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/toy_space.h"
@@ -17,13 +18,9 @@ namespace {
 using test::message_of;
 
 /// Networks inherit an accuracy that falls with their size and reach one that rises with it.
-class FakeSupernet : public supernet::Supernet, public search::AccuracyEvaluator {
+class RankedSupernet : public test::FakeSupernet, public search::AccuracyEvaluator {
  public:
   const supernet::DataSummary& data() const override { return data_; }
-  std::vector<supernet::EpochRecord> train(Progress&, const std::function<bool()>&) override {
-    return {};
-  }
-  bool trained() const override { return true; }
   search::AccuracyEvaluator& evaluator() override { return *this; }
   std::vector<Result<search::AccuracyEstimate>> evaluate(
       const std::vector<search::Candidate>& candidates, Progress&) override {
@@ -33,15 +30,12 @@ class FakeSupernet : public supernet::Supernet, public search::AccuracyEvaluator
     }
     return values;
   }
-  supernet::ExtractedModel extract(const network::Network&) override { return {}; }
   std::vector<supernet::ExtractedModel> train_alone(const supernet::Lesson& lesson, Progress&,
                                                     const std::function<bool()>& stop) override {
     if (stop()) return {};
     lessons.push_back(lesson);
     return {{{}, estimate(1.0, lesson.students.at(0).network)}};
   }
-  network::Tensor logits(const network::Model&, const network::Tensor&) override { return {}; }
-  supernet::LabelledImages validation_images(int64_t, int64_t) override { return {}; }
 
   std::vector<supernet::Lesson> lessons;
 
@@ -66,7 +60,7 @@ struct Scene {
 
   test::TemporaryFolder folder;
   RunConfig config;
-  FakeSupernet supernet;
+  RankedSupernet supernet;
 };
 
 const std::function<bool()> kNever = [] { return false; };
