@@ -73,6 +73,7 @@ struct Arguments {
   MeasureArguments measure;
   ExportArguments exported;
   ReportArguments report;
+  RankArguments rank;
   MeasurementsArguments measurements;
   TableArguments table;
   CertificateArguments certificates;
@@ -181,6 +182,33 @@ void add_result_commands(CLI::App& app, Arguments& arguments) {
   report->callback([&] { arguments.chosen = [&] { report_command(arguments.report); }; });
 }
 
+void add_supernet_commands(CLI::App& app, Arguments& arguments) {
+  CLI::App* supernet = app.add_subcommand("supernet", "Look into the trained supernet of a run");
+  supernet->require_subcommand(1);
+  CLI::App* rank = supernet->add_subcommand(
+      "rank", "How well inherited accuracy orders networks: some are trained alone to compare");
+  RankArguments& options = arguments.rank;
+  rank->add_option("run", options.run, "Run folder with a trained supernet")->required();
+  rank->add_option("--subnets", options.subnets,
+                   "Networks, spread over the space by their MACs (default: 12)")
+      ->check(CLI::Range(4, 1000));
+  rank->add_option("--epochs", options.epochs,
+                   "Epochs of each alone, from random weights (default: half of supernet.epochs)")
+      ->check(CLI::PositiveNumber);
+  rank->add_option("--learning-rate", options.learning_rate,
+                   "Cosine to zero after a warm-up (default: supernet.learning_rate)")
+      ->check(CLI::PositiveNumber);
+  rank->add_option("--seed", options.seed,
+                   "Of the choice, the weights and the batches (default: the run's)")
+      ->check(CLI::NonNegativeNumber);
+  rank->footer(
+      "Example: lathe supernet rank runs/quickstart --epochs 3\n"
+      "Kill it at any moment and run the same command again: networks that are trained stay so. "
+      "It\n"
+      "writes RUN/ranking.json and adds the comparison to RUN/report.html.");
+  rank->callback([&] { arguments.chosen = [&] { rank_command(arguments.rank); }; });
+}
+
 void add_measurement_commands(CLI::App& app, Arguments& arguments) {
   CLI::App* list = app.add_subcommand("measurements", "List or export what was measured");
   CLI::Option* store = list->add_option("store", arguments.measurements.store,
@@ -279,6 +307,7 @@ int run_program(int argc, char** argv) {
   add_pipeline_commands(app, arguments);
   add_device_commands(app, arguments);
   add_result_commands(app, arguments);
+  add_supernet_commands(app, arguments);
   add_measurement_commands(app, arguments);
   add_table_command(app, arguments);
   add_certificate_command(app, arguments);

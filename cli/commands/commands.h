@@ -77,6 +77,18 @@ struct ReportArguments {
 /// `lathe report RUN`: writes report.html anew from summary.json and prints the front.
 void report_command(const ReportArguments& arguments);
 
+struct RankArguments {
+  std::filesystem::path run;  ///< a run folder with a trained supernet
+  // Absent: as the study that is there, or its default.
+  std::optional<int64_t> subnets;
+  std::optional<double> epochs, learning_rate;
+  std::optional<int64_t> seed;
+};
+
+/// `lathe supernet rank RUN`: trains some subnets alone and reports how well inherited accuracy
+/// orders them; writes ranking.json, and report.html anew if there is one.
+void rank_command(const RankArguments& arguments);
+
 struct MeasurementsArguments {
   std::filesystem::path store;   ///< a run folder, or a measurement store's file
   std::string device;            ///< a device's name, or how its fingerprint begins; empty: all

@@ -3,6 +3,7 @@
 
 #include "cli/commands/commands.h"
 #include "cli/pipeline/exporter.h"
+#include "cli/pipeline/open_supernet.h"
 #include "cli/pipeline/pick_rule.h"
 #include "cli/pipeline/run_config.h"
 #include "cli/report/front_table.h"
@@ -29,7 +30,7 @@ void check(const std::filesystem::path& run, const report::FrontNetwork& network
   // The folder holds its own copy of the space, so that a moved run still opens.
   const RunConfig config = read_run_config(run / "config.yaml", {"space=space.yaml"}, run);
   supernet::SupernetModule& module = supernet::load_supernet_module();
-  const auto supernet = module.create(*config.space, config.supernet, run);
+  const auto supernet = open_supernet(config, run);
   const auto test_split = module.open_test_split(config.supernet, run / "test_reads.jsonl");
   const std::string onnx = read_file(run / "export" / network.id / "model.onnx");
   const network::Model model = network::import_onnx(onnx);
@@ -68,7 +69,8 @@ void export_command(const ExportArguments& arguments) {
 void report_command(const ReportArguments& arguments) {
   const report::RunSummary summary = summary_of(arguments.run);
   const auto output = arguments.output.empty() ? arguments.run / "report.html" : arguments.output;
-  write_file_atomically(output, report::html_report(summary));
+  const auto ranking = report::read_ranking(arguments.run / "ranking.json");
+  write_file_atomically(output, report::html_report(summary, ranking ? &*ranking : nullptr));
   std::printf("%s\n%s\n", report::front_table(summary).c_str(), output.c_str());
 }
 

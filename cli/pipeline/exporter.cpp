@@ -36,14 +36,39 @@ FrontPoint front_point(const search::Evaluated& evaluated, const std::string& de
 
 constexpr const char* kKeptPrefix = ".kept-";
 
+std::string significant(double value) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%g", value);
+  return text;
+}
+
 /// How the weights of an exported network come about, besides the supernet's training.
 std::string recipe(const RunConfig& config) {
   if (config.accuracy) return "no weights";
   if (config.distil.epochs == 0.0) return "inherited weights";
-  char text[96];
-  std::snprintf(text, sizeof(text), "distilled for %g epochs at learning rate %g",
-                config.distil.epochs, config.distil.learning_rate);
-  return text;
+  const DistilOptions& distil = config.distil;
+  char text[192];
+  std::snprintf(text, sizeof(text), "distilled for %g epochs at learning rate %g", distil.epochs,
+                distil.learning_rate);
+  std::string all = text;
+  // What the first version of lathe knew goes unsaid, so that its results stay valid.
+  if (distil.warmup_epochs > 0.0) all += ", warm-up " + significant(distil.warmup_epochs);
+  const supernet::DistilOptions usual;
+  const supernet::DistilOptions& loss = distil.loss;
+  if (loss.alpha != usual.alpha || loss.beta != usual.beta ||
+      loss.temperature != usual.temperature) {
+    all += ", alpha " + significant(loss.alpha) + ", beta " + significant(loss.beta) +
+           ", temperature " + significant(loss.temperature);
+  }
+  if (distil.teachers != DistilOptions().teachers) {
+    all += ", teachers:";
+    for (const std::string& teacher : distil.teachers) all += " " + teacher;
+  }
+  if (distil.mutual) all += ", mutual";
+  for (const supernet::Hint& hint : loss.hints) {
+    all += ", hint " + hint.student + "=" + hint.teacher + " " + significant(loss.hint_weight);
+  }
+  return all;
 }
 
 /// What a confirmation on `device` is to be: another wish needs another measurement.
@@ -206,20 +231,74 @@ bool Exporter::tested(const ChosenNetwork& network) const {
   return result.test.has_value() && (parity || !config_.exported.check);
 }
 
-void Exporter::write_model(const ChosenNetwork& network, supernet::Supernet& supernet,
-                           Progress& progress) {
+void Exporter::read_teachers() {
+  if (config_.distil.epochs == 0.0) return;
+  const network::Network largest = config_.space->lower(config_.space->largest());
+  for (const std::string& path : config_.distil.teachers) {
+    if (path == "largest") continue;
+    network::Model model = network::import_onnx(read_file(path));
+    if (model.network.input_shape()[1] != largest.input_shape()[1] ||
+        model.network.output_shape() != largest.output_shape()) {
+      throw ConfigError(path + ": input " + network::to_string(model.network.input_shape()) +
+                        ", output " + network::to_string(model.network.output_shape()) +
+                        ", expected a teacher of the space's channels and classes: " +
+                        network::to_string(largest.input_shape()) + " and " +
+                        network::to_string(largest.output_shape()));
+    }
+    teachers_[path] = std::move(model);
+  }
+}
+
+/// Not in the network's own folder, which another network may get while this one is not written.
+std::filesystem::path Exporter::checkpoint(const ChosenNetwork& network) const {
+  const std::string what =
+      network.evaluated.candidate.architecture.to_string() + "\n" + recipe(config_);
+  return export_folder_.parent_path() / "supernet" /
+         ("distil-" + sha256_hex(what).substr(0, 16) + ".pt");
+}
+
+std::optional<supernet::ExtractedModel> Exporter::tuned(const ChosenNetwork& network,
+                                                        const supernet::ExtractedModel& extracted,
+                                                        supernet::Supernet& supernet,
+                                                        Progress& progress,
+                                                        const std::function<bool()>& stop) {
+  const DistilOptions& distil = config_.distil;
+  network::Model largest;
+  supernet::Lesson lesson;
+  lesson.students = {extracted.model};
+  for (const std::string& path : distil.teachers) {
+    if (path == "largest") {
+      largest = supernet.extract(config_.space->lower(config_.space->largest())).model;
+    }
+    const network::Model& teacher = path == "largest" ? largest : teachers_.at(path);
+    if (distil.mutual) {
+      lesson.students.push_back(teacher);
+    } else {
+      lesson.teachers.push_back(&teacher);
+    }
+  }
+  lesson.options.epochs = distil.epochs;
+  lesson.options.learning_rate = distil.learning_rate;
+  lesson.options.warmup_epochs = distil.warmup_epochs;
+  lesson.options.seed = config_.seed;
+  lesson.options.distil = distil.loss;
+  lesson.options.checkpoint = checkpoint(network);
+  lesson.options.title = "distil " + network.id;
+  std::vector<supernet::ExtractedModel> trained = supernet.train_alone(lesson, progress, stop);
+  if (trained.empty()) return std::nullopt;
+  return std::move(trained.front());
+}
+
+bool Exporter::write_model(const ChosenNetwork& network, supernet::Supernet& supernet,
+                           Progress& progress, const std::function<bool()>& stop) {
   NetworkResult result = load(network);
-  if (result.validation) return;
+  if (result.validation) return true;
   const network::Network subnet = config_.space->lower(network.evaluated.candidate.architecture);
   supernet::ExtractedModel extracted = supernet.extract(subnet);
   if (config_.distil.epochs > 0) {
-    const network::Network largest = config_.space->lower(config_.space->largest());
-    const network::Model teacher = supernet.extract(largest).model;
-    supernet::Supernet::FineTuneOptions options;
-    options.epochs = config_.distil.epochs;
-    options.learning_rate = config_.distil.learning_rate;
-    options.seed = config_.seed;
-    extracted = supernet.fine_tune(extracted.model, &teacher, options, progress);
+    auto better = tuned(network, extracted, supernet, progress, stop);
+    if (!better) return false;
+    extracted = std::move(*better);
   }
   const network::Model deployed = network::deploy(extracted.model);
   network::OnnxExportOptions options;
@@ -234,6 +313,9 @@ void Exporter::write_model(const ChosenNetwork& network, supernet::Supernet& sup
   write_file_atomically(folder(network) / "architecture.json", network::to_json(deployed.network));
   result.validation = extracted.validation;
   write_network_result(folder(network) / "result.json", result);
+  std::error_code error;
+  std::filesystem::remove(checkpoint(network), error);
+  return true;
 }
 
 void Exporter::confirm(const ChosenNetwork& network, Evaluators& evaluators) {

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +13,7 @@
 #include "core/progress.h"
 #include "network/network.h"
 #include "search/evaluation/candidate.h"
+#include "supernet/supernet.h"
 
 namespace lathe::cli {
 
@@ -54,9 +57,14 @@ class Exporter {
   /// Whether every constraint is met by what is known best: confirmed, else searched.
   bool holds(const ChosenNetwork& network) const;
 
-  /// Extracts the network, fine-tunes it if the config says so, and writes its files. \throws
-  /// Error.
-  void write_model(const ChosenNetwork& network, supernet::Supernet& supernet, Progress& progress);
+  /// Reads the teachers that the config names as files. \throws DataError, or ConfigError naming
+  /// the one that does not fit the space.
+  void read_teachers();
+
+  /// Extracts the network, fine-tunes it if the config says so, and writes its files. Returns false
+  /// if `stop` answered true first: a later call goes on with the fine-tuning. \throws Error.
+  bool write_model(const ChosenNetwork& network, supernet::Supernet& supernet, Progress& progress,
+                   const std::function<bool()>& stop);
 
   /// Measures model.onnx, or the architecture where there is no file, on every device, anew and
   /// longer than the search did. \throws DeviceError if a device fails for good.
@@ -73,8 +81,15 @@ class Exporter {
   bool confirmed(const NetworkResult& result) const;
   bool holds(const search::Metrics& searched, const NetworkResult& result) const;
 
+  std::optional<supernet::ExtractedModel> tuned(const ChosenNetwork& network,
+                                                const supernet::ExtractedModel& extracted,
+                                                supernet::Supernet& supernet, Progress& progress,
+                                                const std::function<bool()>& stop);
+  std::filesystem::path checkpoint(const ChosenNetwork& network) const;
+
   const RunConfig& config_;
   std::filesystem::path export_folder_;
+  std::map<std::string, network::Model> teachers_;  ///< those that are files, by path
 };
 
 /// Largest difference of logits that parity allows.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cli/interrupt.h"
+#include "cli/pipeline/open_supernet.h"
 #include "cli/pipeline/run_summary_builder.h"
 #include "cli/report/html_report.h"
 #include "cli/report/model_card.h"
@@ -70,11 +71,7 @@ bool Pipeline::run(Until until) {
 }
 
 supernet::Supernet& Pipeline::supernet() {
-  if (!supernet_) {
-    load_teacher(config_.supernet);
-    supernet_ = supernet::load_supernet_module().create(*config_.space, config_.supernet,
-                                                        folder_.path(), group_);
-  }
+  if (!supernet_) supernet_ = open_supernet(config_, folder_.path(), group_);
   return *supernet_;
 }
 
@@ -88,6 +85,7 @@ void Pipeline::prepare() {
     supernet::load_supernet_module().inspect_data(
         config_.supernet);  // the test files, too, are there
   }
+  if (!config_.accuracy) exporter_.read_teachers();
   evaluators_.agents();  // asked at every start: the boards may have changed since the last one
   measure_smallest();
   if (!config_.accuracy) supernet();
@@ -178,7 +176,7 @@ bool Pipeline::settle_winners() {
 
 bool Pipeline::for_chosen(const std::string& stage,
                           bool (Exporter::*is_done)(const ChosenNetwork&) const,
-                          const std::function<void(const ChosenNetwork&)>& work) {
+                          const std::function<bool(const ChosenNetwork&)>& work) {
   const bool all = std::all_of(chosen_.begin(), chosen_.end(), [&](const ChosenNetwork& network) {
     return (exporter_.*is_done)(network);
   });
@@ -187,8 +185,7 @@ bool Pipeline::for_chosen(const std::string& stage,
   progress_.begin(stage, static_cast<int64_t>(chosen_.size()), "network");
   int64_t done = 0;
   for (const ChosenNetwork& network : chosen_) {
-    if (interrupted()) return false;
-    work(network);
+    if (interrupted() || !work(network)) return false;
     progress_.update(++done, network.id);
   }
   progress_.end();
@@ -200,25 +197,28 @@ bool Pipeline::export_networks() {
   // Fine-tuning reports its own progress.
   Progress& inner = config_.distil.epochs > 0 ? progress_ : no_progress();
   return for_chosen("export", &Exporter::written, [&](const ChosenNetwork& network) {
-    exporter_.write_model(network, supernet(), inner);
+    return exporter_.write_model(network, supernet(), inner, [] { return interrupted(); });
   });
 }
 
 bool Pipeline::confirm() {
-  return for_chosen("confirm", &Exporter::confirmed,
-                    [&](const ChosenNetwork& network) { exporter_.confirm(network, evaluators_); });
+  return for_chosen("confirm", &Exporter::confirmed, [&](const ChosenNetwork& network) {
+    exporter_.confirm(network, evaluators_);
+    return true;
+  });
 }
 
 bool Pipeline::test() {
   if (config_.accuracy) return true;
   std::unique_ptr<supernet::TestSplit> test_split;
   return for_chosen("test", &Exporter::tested, [&](const ChosenNetwork& network) {
-    if (exporter_.tested(network)) return;
+    if (exporter_.tested(network)) return true;
     if (!test_split) {
       test_split = supernet::load_supernet_module().open_test_split(
           config_.supernet, folder_.file("test_reads.jsonl"));
     }
     exporter_.test(network, supernet(), *test_split);
+    return true;
   });
 }
 
@@ -249,7 +249,9 @@ void Pipeline::report() {
   timer.record_so_far();
   summary_ = build();  // with the cards' sizes and this stage's own time
   report::write_summary(folder_.file("summary.json"), summary_);
-  write_file_atomically(folder_.file("report.html"), report::html_report(summary_));
+  const auto ranking = report::read_ranking(folder_.file("ranking.json"));
+  write_file_atomically(folder_.file("report.html"),
+                        report::html_report(summary_, ranking ? &*ranking : nullptr));
   timer.finish();
 }
 

@@ -46,9 +46,10 @@ class Pipeline {
   void measure_baselines();
   void report();
 
-  /// Works on every chosen network, as one stage, unless everything asked for is there already.
+  /// Works on every chosen network, as one stage, unless everything asked for is there already;
+  /// `work` returns false if it was interrupted.
   bool for_chosen(const std::string& stage, bool (Exporter::*is_done)(const ChosenNetwork&) const,
-                  const std::function<void(const ChosenNetwork&)>& work);
+                  const std::function<bool(const ChosenNetwork&)>& work);
   supernet::Supernet& supernet();
   void measure_smallest();
 

@@ -21,12 +21,47 @@ namespace {
 
 constexpr const char* kReplay = "replay";
 
+/// "stage2", or "stage2=stage3": of the student and of the teacher.
+supernet::Hint hint_of(const std::string& text) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos) return {text, text};
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+void read_distil(ConfigSection section, const std::filesystem::path& file, DistilOptions& options) {
+  options.epochs = section.real("epochs", options.epochs, {0.0, 10000.0});
+  options.learning_rate = section.real("learning_rate", options.learning_rate, {0.0, 10.0, true});
+  options.warmup_epochs = section.real("warmup_epochs", options.warmup_epochs, {0.0, 10000.0});
+  if (section.is_list("teacher")) {
+    options.teachers = section.texts("teacher", options.teachers);
+  } else {
+    options.teachers = {section.text("teacher", options.teachers.front())};
+  }
+  if (options.teachers == std::vector<std::string>{"none"}) options.teachers.clear();
+  for (std::string& teacher : options.teachers) {
+    if (teacher != "largest") teacher = beside(file, teacher).string();
+  }
+  options.loss.alpha = section.real("alpha", options.loss.alpha, {0.0, 1000.0});
+  options.loss.beta = section.real("beta", options.loss.beta, {0.0, 1000.0});
+  options.loss.temperature =
+      section.real("temperature", options.loss.temperature, {0.0, 1000.0, true});
+  options.loss.hint_weight = section.real("hint_weight", options.loss.hint_weight, {0.0, 1e6});
+  for (const std::string& hint : section.texts("hints", std::vector<std::string>{})) {
+    options.loss.hints.push_back(hint_of(hint));
+  }
+  options.mutual = section.boolean("mutual", options.mutual);
+  if (!options.teachers.empty()) {
+    if (options.mutual && !options.loss.hints.empty()) {
+      section.fault("hints", "none beside `mutual: true`: they are a fixed teacher's");
+    }
+  } else if (options.mutual || !options.loss.hints.empty()) {
+    section.fault("teacher", "one, which `mutual` and `hints` need");
+  }
+  section.finish();
+}
+
 void read_compress(ConfigSection section, RunConfig& config) {
-  ConfigSection distil = section.section("distil");
-  config.distil.epochs = distil.real("epochs", config.distil.epochs, {0.0, 10000.0});
-  config.distil.learning_rate =
-      distil.real("learning_rate", config.distil.learning_rate, {0.0, 10.0, true});
-  distil.finish();
+  read_distil(section.section("distil"), config.file, config.distil);
   section.finish();
 }
 

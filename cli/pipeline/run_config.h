@@ -16,11 +16,15 @@
 
 namespace lathe::cli {
 
-/// Fine-tuning of the chosen networks with the supernet's largest as teacher. 0 epochs: inherited
-/// weights.
+/// Fine-tuning of the chosen networks from their inherited weights. 0 epochs: none.
 struct DistilOptions {
   double epochs = 0.0;
   double learning_rate = 0.02;
+  double warmup_epochs = 0.0;
+  /// "largest" (the supernet's), or ONNX files; several are an ensemble, none leaves the labels.
+  std::vector<std::string> teachers = {"largest"};
+  bool mutual = false;           ///< the teachers learn along, from the network and each other
+  supernet::DistilOptions loss;  ///< what is learned from them
 };
 
 struct ExportOptions {

@@ -37,8 +37,9 @@ std::string expand(std::string_view text, const std::map<std::string_view, std::
 
 std::string script() {
   std::string text = "\"use strict\";\n(() => {\n";
-  for (const char* name : {"base.js", "select.js", "answer.js", "pareto.js", "findings.js",
-                           "charts.js", "networks.js", "scaling.js", "sections.js", "main.js"}) {
+  for (const char* name :
+       {"base.js", "select.js", "answer.js", "pareto.js", "findings.js", "charts.js", "networks.js",
+        "scaling.js", "ranking.js", "sections.js", "main.js"}) {
     text += asset(name);
   }
   return text + "})();\n";
@@ -56,13 +57,13 @@ std::string policy_hash(const std::string& text) {
 
 }  // namespace
 
-std::string html_report(const RunSummary& summary) {
+std::string html_report(const RunSummary& summary, const Ranking* ranking) {
   const std::string code = script();
   return expand(asset("report.html"), {{"title", html_text(summary.name + " – lathe")},
                                        {"style", std::string(asset("report.css"))},
                                        {"script_hash", policy_hash(code)},
                                        {"table", html_text(front_table(summary))},
-                                       {"data", page_data(summary)},
+                                       {"data", page_data(summary, ranking)},
                                        {"script", code}});
 }
 

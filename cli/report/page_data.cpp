@@ -167,13 +167,16 @@ std::string compact(const Json& json) {
 
 }  // namespace
 
-std::string page_data(const RunSummary& summary) {
+std::string page_data(const RunSummary& summary, const Ranking* ranking) {
   const std::vector<std::string> devices = all_devices(summary);
   Json page = Json::object();
   page["seed"] = std::to_string(summary.seed);  // JavaScript's numbers hold 53 bits
   page["devices"] = devices;
   page["candidates"] = candidate_columns(summary, devices);
   page["summary"] = Json::parse(summary_to_json(without_candidates(summary)));
+  page["ranking"] = ranking == nullptr ? Json(nullptr) : Json::parse(ranking_to_json(*ranking));
+  page["ranking_advice"] =
+      ranking != nullptr && ranking->result ? ranking_advice(*ranking->result) : "";
   return script_safe(compact(page));
 }
 

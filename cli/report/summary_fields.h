@@ -4,6 +4,7 @@
 
 #include <tuple>
 
+#include "cli/report/ranking.h"
 #include "cli/report/run_summary.h"
 
 namespace lathe::report::detail {
@@ -155,6 +156,24 @@ LATHE_FIELDS(RunSummary, field("name", &T::name), field("seed", &T::seed),
              field("data", &T::data), field("space", &T::space), field("training", &T::training),
              field("devices", &T::devices), field("config", &T::config),
              field("search", &T::search));
+
+// ranking.json.
+LATHE_FIELDS(RankedSubnet, field("architecture", &T::architecture),
+             field("description", &T::description), field("macs", &T::macs),
+             field("params", &T::params), field("inherited", &T::inherited),
+             field("retrained", &T::retrained));
+LATHE_FIELDS(RankingResult, field("kendall", &T::kendall), field("kendall_low", &T::kendall_low),
+             field("kendall_high", &T::kendall_high), field("level", &T::level),
+             field("spearman", &T::spearman), field("macs_kendall", &T::macs_kendall),
+             field("pairs", &T::pairs), field("reversed_pairs", &T::reversed_pairs),
+             field("undecided_pairs", &T::undecided_pairs), field("mean_gap", &T::mean_gap),
+             field("gap_error", &T::gap_error), field("mean_loss", &T::mean_loss),
+             field("worst_loss", &T::worst_loss));
+LATHE_FIELDS(Ranking, field("space", &T::space), field("dataset", &T::dataset),
+             field("seed", &T::seed), field("supernet_epochs", &T::supernet_epochs),
+             field("epochs", &T::epochs), field("learning_rate", &T::learning_rate),
+             field("warmup_epochs", &T::warmup_epochs), field("result", &T::result),
+             field("subnets", &T::subnets));
 
 #undef LATHE_FIELDS
 

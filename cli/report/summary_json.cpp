@@ -157,17 +157,18 @@ class Reader {
   std::string name_;
 };
 
-}  // namespace
-
-std::string summary_to_json(const RunSummary& summary) {
+/// The text of a file: the version, then the fields.
+template <typename T>
+std::string to_text(const T& value, int version) {
   Json json = Json::object();
-  json["format_version"] = kSummaryFormatVersion;
-  Json body = write(summary, "");
-  for (auto& [key, value] : body.items()) json[key] = std::move(value);
+  json["format_version"] = version;
+  Json body = write(value, "");
+  for (auto& [key, item] : body.items()) json[key] = std::move(item);
   return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-RunSummary summary_from_json(const std::string& text, const std::string& name) {
+template <typename T>
+T from_text(const std::string& text, const std::string& name, int version) {
   Json json;
   try {
     json = Json::parse(text);
@@ -176,12 +177,20 @@ RunSummary summary_from_json(const std::string& text, const std::string& name) {
   }
   const Reader reader(name);
   if (!json.is_object()) reader.fail(json, "/", "an object");
-  const auto version = json.find("format_version");
-  if (version == json.end()) throw DataError(name + ": /format_version is missing");
-  if (*version != kSummaryFormatVersion) {
-    reader.fail(*version, "/format_version", std::to_string(kSummaryFormatVersion));
-  }
-  return reader.read<RunSummary>(json, "");
+  const auto found = json.find("format_version");
+  if (found == json.end()) throw DataError(name + ": /format_version is missing");
+  if (*found != version) reader.fail(*found, "/format_version", std::to_string(version));
+  return reader.read<T>(json, "");
+}
+
+}  // namespace
+
+std::string summary_to_json(const RunSummary& summary) {
+  return to_text(summary, kSummaryFormatVersion);
+}
+
+RunSummary summary_from_json(const std::string& text, const std::string& name) {
+  return from_text<RunSummary>(text, name, kSummaryFormatVersion);
 }
 
 void write_summary(const std::filesystem::path& path, const RunSummary& summary) {
@@ -190,6 +199,19 @@ void write_summary(const std::filesystem::path& path, const RunSummary& summary)
 
 RunSummary read_summary(const std::filesystem::path& path) {
   return summary_from_json(read_file(path), path.string());
+}
+
+std::string ranking_to_json(const Ranking& ranking) {
+  return to_text(ranking, kRankingFormatVersion);
+}
+
+void write_ranking(const std::filesystem::path& path, const Ranking& ranking) {
+  write_file_atomically(path, ranking_to_json(ranking));
+}
+
+std::optional<Ranking> read_ranking(const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path)) return std::nullopt;
+  return from_text<Ranking>(read_file(path), path.string(), kRankingFormatVersion);
 }
 
 }  // namespace lathe::report

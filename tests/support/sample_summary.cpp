@@ -380,4 +380,29 @@ RunSummary sample_summary(const SampleOptions& options) {
   return summary;
 }
 
+report::Ranking sample_ranking() {
+  report::Ranking ranking;
+  ranking.space = "sample";
+  ranking.dataset = "fashion_mnist";
+  ranking.seed = 3;
+  ranking.supernet_epochs = 12.0;
+  ranking.epochs = 3.0;
+  ranking.learning_rate = 0.1;
+  ranking.warmup_epochs = 0.3;
+  const double inherited[] = {0.5, 0.6, 0.7, 0.8};
+  const double retrained[] = {0.6, 0.7, 0.9, 0.8};
+  for (int64_t i = 0; i < 4; ++i) {
+    report::RankedSubnet subnet;
+    subnet.architecture = std::to_string(i) + "-0";
+    subnet.description = "28px <s1> " + std::to_string(i + 1) + "x mbconv";
+    subnet.macs = 1'000'000 * (i + 1);
+    subnet.params = 100'000 * (i + 1);
+    subnet.inherited = {inherited[i], 0.05, 100};
+    subnet.retrained = report::Accuracy{retrained[i], 0.05, 100};
+    ranking.subnets.push_back(subnet);
+  }
+  ranking.result = report::ranking_result(ranking.subnets, ranking.seed);
+  return ranking;
+}
+
 }  // namespace lathe::support

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/report/ranking.h"
 #include "cli/report/run_summary.h"
 
 namespace lathe::support {
@@ -24,5 +25,8 @@ struct SampleOptions {
 /// Returns a run that looks like a real one: accuracy saturates with cost, latency is noisy,
 /// devices disagree. Deterministic.
 report::RunSummary sample_summary(const SampleOptions& options = {});
+
+/// Returns a study of four subnets with round numbers; the two largest change their order.
+report::Ranking sample_ranking();
 
 }  // namespace lathe::support

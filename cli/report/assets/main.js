@@ -8,7 +8,7 @@ state.x = mainMetric().key;
 if (!hasTest) state.y = "validation";
 if (run.front.length > 0) state.selected = { net: highlights()[0] };
 startTheme();
-for (const draw of [drawAnswer, drawTradeoff, drawFront, drawBlocks, drawHeld, drawSearch, drawScaling, drawMeasurement, drawRun, drawRepeat, drawNavigation]) {
+for (const draw of [drawAnswer, drawTradeoff, drawFront, drawBlocks, drawHeld, drawSearch, drawScaling, drawRanking, drawMeasurement, drawRun, drawRepeat, drawNavigation]) {
   try {
     draw();
   } catch (error) {

@@ -89,7 +89,7 @@ function drawRepeat() {
 }
 
 function drawNavigation() {
-  const names = { tradeoff: "Trade-off", front: "Front", blocks: "Blocks", held: "Held?", search: "Search", scaling: "Scaling", measurement: "Measurement", run: "Run", repeat: "Repeat" };
+  const names = { tradeoff: "Trade-off", front: "Front", blocks: "Blocks", held: "Held?", search: "Search", scaling: "Scaling", ranking: "Ranking", measurement: "Measurement", run: "Run", repeat: "Repeat" };
   fill("nav", Object.entries(names).filter(([id]) => document.getElementById(id).children.length > 0).map(([id, text]) => html("a", { href: `#${id}`, text })));
 }
 

@@ -104,6 +104,43 @@ TEST_CASE("what has no meaning in a run over tables is refused with its line") {
             .find(at + "3: /devices/0/threads = 2, expected") == 0);
 }
 
+TEST_CASE(
+    "distillation has a teacher, an ensemble or none, and hints where a teacher stays fixed") {
+  Config file;
+  const std::string trained = "space: " + kStages + "\nsearch: {objectives: [accuracy]}\n";
+  const auto distil = [&](const std::string& keys) {
+    return file.read(trained + "compress: {distil: {" + keys + "}}\n").distil;
+  };
+  CHECK(file.read(trained).distil.epochs == 0.0);
+  CHECK(distil("epochs: 10").teachers == std::vector<std::string>{"largest"});
+  CHECK(distil("epochs: 10").loss.alpha == 0.5);
+  CHECK(distil("teacher: none").teachers.empty());
+  CHECK(distil("teacher: [largest, a.onnx, /b.onnx]").teachers ==
+        std::vector<std::string>{"largest", (file.folder / "a.onnx").string(), "/b.onnx"});
+  const cli::DistilOptions all = distil(
+      "warmup_epochs: 1, alpha: 1, beta: 2, temperature: 4, hints: [stage1, stage2=stage3], "
+      "hint_weight: 0.1");
+  CHECK(all.warmup_epochs == 1.0);
+  CHECK(all.loss.alpha == 1.0);
+  CHECK(all.loss.beta == 2.0);
+  CHECK(all.loss.temperature == 4.0);
+  CHECK(all.loss.hint_weight == 0.1);
+  REQUIRE(all.loss.hints.size() == 2);
+  CHECK(all.loss.hints[0].teacher == "stage1");
+  CHECK(all.loss.hints[1].student == "stage2");
+  CHECK(all.loss.hints[1].teacher == "stage3");
+  CHECK(distil("mutual: true").mutual);
+  const auto fault = [&](const std::string& keys) {
+    return file.fault(trained + "compress: {distil: {" + keys + "}}\n");
+  };
+  const std::string at = file.path + ":3: /compress/distil/";
+  CHECK(fault("mutual: true, hints: [stage1]") ==
+        at + "hints = [stage1], expected none beside `mutual: true`: they are a fixed teacher's");
+  CHECK(fault("teacher: none, mutual: true") ==
+        at + "teacher = none, expected one, which `mutual` and `hints` need");
+  CHECK(fault("temperature: 0").find(at + "temperature = 0, expected") == 0);
+}
+
 TEST_CASE("published networks are measured on boards, and refused where there is none") {
   Config file;
   const std::string trained = "space: " + kStages + "\nsearch: {objectives: [accuracy]}\n";

@@ -50,8 +50,9 @@ std::string drawn(std::string document) {
 }
 
 /// Draws the report and checks that every section went well.
-std::string draw(const RunSummary& summary) {
-  const std::string document = drawn(support::document_after_scripts(html_report(summary)));
+std::string draw(const RunSummary& summary, const Ranking* ranking = nullptr) {
+  const std::string document =
+      drawn(support::document_after_scripts(html_report(summary, ranking)));
   const std::string error = attribute(document, "data-error");
   CHECK_MESSAGE(error == "absent", error);
   CHECK(attribute(document, "data-ready") == "true");
@@ -155,6 +156,27 @@ TEST_CASE("the report draws the family of compound scaling, and no section witho
   summary.search.scaling->family.clear();
   CHECK(contains(draw(summary), "None does: there is no family."));
   CHECK(count_of(draw(support::sample_summary()), "href=\"#scaling\"") == 0);
+}
+
+TEST_CASE("the report shows how well the supernet ranks, only where a study has a result") {
+  const RunSummary summary = support::sample_summary();
+  Ranking ranking = support::sample_ranking();
+  const std::string document = draw(summary, &ranking);
+  CHECK(count_of(document, "href=\"#ranking\"") == 1);
+  CHECK(count_of(document, "class=\"mark subnet\"") == 4);
+  CHECK(count_of(document, "class=\"mark rank\"") == 4);
+  CHECK(count_of(document, "class=\"equal\"") == 1);
+  CHECK(count_of(document, "class=\"subnet-row\"") == 4);
+  CHECK(contains(document, "Kendall's tau of the two accuracies is 0.67 (95 % interval"));
+  CHECK(contains(document, "MACs alone order them with tau 0.67."));
+  CHECK(contains(document, ranking_advice(*ranking.result)));
+  CHECK(contains(document, "Of 6 pairs, 1 is reversed"));
+  CHECK(contains(document, "loses 2.50 points on average, 10.00 at most."));
+  CHECK(contains(document, "28px &lt;s1&gt; 1x mbconv"));
+  ranking.result.reset();
+  ranking.subnets[3].retrained.reset();
+  CHECK(count_of(draw(summary, &ranking), "href=\"#ranking\"") == 0);
+  CHECK(count_of(draw(summary), "href=\"#ranking\"") == 0);
 }
 
 TEST_CASE("the report tells stopped candidates from others and what stopping them saved") {

@@ -98,6 +98,29 @@ TEST_CASE("A supernet trains, evaluates, extracts and tunes without the test fil
         }).rfind((scene.folder / "t10k-images-idx3-ubyte.gz").string() + ": no such file", 0) == 0);
 }
 
+TEST_CASE("A network is trained alone from random weights, stopped and continued by another process") {
+  const Scene scene(false);
+  Lesson lesson;
+  lesson.students = {{scene.space->lower(scene.space->largest()), {}, std::nullopt}};
+  lesson.options.epochs = 8;
+  lesson.options.learning_rate = 0.1;
+  lesson.options.warmup_epochs = 0.2;
+  const auto whole = scene.create()->train_alone(lesson, no_progress(), kNever);
+  REQUIRE(whole.size() == 1);
+  CHECK(whole[0].validation.top1 > 0.5);
+  CHECK(whole[0].validation.images == 100);
+  lesson.options.checkpoint = scene.folder / "run/alone.pt";
+  int calls = 0;
+  CHECK(scene.create()->train_alone(lesson, no_progress(), [&] { return calls++ == 20; }).empty());
+  const auto resumed = scene.create()->train_alone(lesson, no_progress(), kNever);
+  REQUIRE(resumed.size() == 1);
+  CHECK(resumed[0].validation.top1 == whole[0].validation.top1);
+  for (const auto& [name, tensor] : whole[0].model.weights) {
+    CAPTURE(name);
+    CHECK(resumed[0].model.weights.at(name).values == tensor.values);
+  }
+}
+
 TEST_CASE("Only open_test_split reads the test files, and it leaves a line in the ledger") {
   const Scene scene(true);
   const auto supernet = scene.create();

@@ -1,0 +1,22 @@
+#include "cli/pipeline/open_supernet.h"
+
+#include "core/file.h"
+#include "network/onnx.h"
+
+namespace lathe::cli {
+
+std::unique_ptr<supernet::Supernet> open_supernet(const RunConfig& config,
+                                                  const std::filesystem::path& folder,
+                                                  supernet::Group* group) {
+  supernet::SupernetOptions options = config.supernet;
+  if (!options.train.teacher.model.empty() && !options.teacher) {
+    const auto copy = folder / "teacher.onnx";
+    if (!std::filesystem::exists(copy)) {
+      write_file_atomically(copy, read_file(options.train.teacher.model));
+    }
+    options.teacher = std::make_shared<network::Model>(network::import_onnx(read_file(copy)));
+  }
+  return supernet::load_supernet_module().create(*config.space, options, folder, group);
+}
+
+}  // namespace lathe::cli
