@@ -51,7 +51,7 @@ struct LoweredNetwork {
 };
 
 /// Expands every node that the output needs into kernel calls; slices, flattenings and
-/// concatenations become aliases. `quantization` is null or makes the tensors int8.
+/// concatenations become aliases. `quantization` is null or makes the tensors that it lists int8.
 LoweredNetwork lower_to_kernels(const network::Network& network,
                                 const network::Quantization* quantization);
 
