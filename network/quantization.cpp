@@ -145,4 +145,12 @@ std::vector<int32_t> quantized_bias(const Tensor& bias, float input_scale,
   return integers;
 }
 
+void round_bias(Tensor& bias, float input_scale, const std::vector<float>& scales) {
+  const std::vector<int32_t> steps = quantized_bias(bias, input_scale, scales);
+  for (size_t c = 0; c < steps.size(); ++c) {
+    const double step = double{input_scale} * double{scales[c]};
+    bias.values[c] = static_cast<float>(step * double(steps[c]));
+  }
+}
+
 }  // namespace lathe::network

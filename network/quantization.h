@@ -60,4 +60,7 @@ std::vector<int8_t> quantized_weight(const Tensor& weight, const std::vector<flo
 std::vector<int32_t> quantized_bias(const Tensor& bias, float input_scale,
                                     const std::vector<float>& scales);
 
+/// Gives a bias [out] the values that its integers stand for.
+void round_bias(Tensor& bias, float input_scale, const std::vector<float>& scales);
+
 }  // namespace lathe::network

@@ -153,11 +153,7 @@ void round_parameters(Model& model, const Node& node, float input_scale,
     weight.values[i] = static_cast<float>(integers[i]) * scales[i / per_channel];
   }
   if (node.parameters.size() < 2) return;
-  Tensor& bias = model.weights.at(node.parameters[1].name);
-  const std::vector<int32_t> steps = quantized_bias(bias, input_scale, scales);
-  for (size_t c = 0; c < steps.size(); ++c) {
-    bias.values[c] = static_cast<float>(double{input_scale} * double{scales[c]} * double(steps[c]));
-  }
+  round_bias(model.weights.at(node.parameters[1].name), input_scale, scales);
 }
 
 void quantize_parameters(Model& model, const QuantizeOptions& options) {
