@@ -16,7 +16,7 @@
 #include "supernet/module_entry.h"
 #include "supernet/supernet.h"
 #include "supernet/train/fine_tune.h"
-#include "supernet/train/sandwich_trainer.h"
+#include "supernet/train/supernet_trainer.h"
 
 namespace lathe::supernet {
 namespace {
@@ -68,6 +68,25 @@ std::string number(double value) {
   return text;
 }
 
+std::string sampler_text(const SamplerOptions& sampler) {
+  if (sampler.name != "attentive") return sampler.name;
+  return sampler.name + " " + std::to_string(sampler.candidates) +
+         (sampler.train_worst ? " worst" : " best");
+}
+
+/// The teacher by its values: its file may move.
+std::string teacher_text(const SupernetOptions& options) {
+  if (!options.teacher) return "none";
+  std::string bytes;
+  for (const auto& [name, tensor] : options.teacher->weights) {
+    bytes += name;
+    bytes.append(reinterpret_cast<const char*>(tensor.values.data()),
+                 tensor.values.size() * sizeof(float));
+  }
+  return sha256_hex(bytes) + " " + number(options.train.teacher.weight) + " " +
+         number(options.train.teacher.temperature);
+}
+
 Identity identity_of(const search::SearchSpace& space, const SupernetOptions& options,
                      const DataSummary& summary, const SharedWeights& weights) {
   const TrainOptions& train = options.train;
@@ -80,7 +99,7 @@ Identity identity_of(const search::SearchSpace& space, const SupernetOptions& op
           {"seed", std::to_string(options.seed)},
           {"augmentation", augmentation},
           {"epochs", number(train.epochs)},
-          {"sampler", train.sampler},
+          {"sampler", sampler_text(train.sampler)},
           {"random_subnets", std::to_string(train.random_subnets)},
           {"batch", std::to_string(train.batch)},
           {"learning_rate", number(train.learning_rate)},
@@ -88,7 +107,12 @@ Identity identity_of(const search::SearchSpace& space, const SupernetOptions& op
           {"momentum", number(train.momentum)},
           {"weight_decay", number(train.weight_decay)},
           {"label_smoothing", number(train.label_smoothing)},
-          {"gradient_clip", number(train.gradient_clip)}};
+          {"gradient_clip", number(train.gradient_clip)},
+          {"dropout", number(train.dropout)},
+          {"drop_connect", number(train.drop_connect)},
+          {"ema", number(train.ema)},
+          {"kernel_transform", train.kernel_transform ? "true" : "false"},
+          {"teacher", teacher_text(options)}};
 }
 
 LabelledImages labelled(const Batches& images, int64_t count, int64_t resolution) {
@@ -126,7 +150,8 @@ class TorchSupernet : public Supernet {
         train_images_(select(opened.images, opened.splits.train), opened.info, device),
         calibration_(select(opened.images, opened.splits.calibration), opened.info, device),
         validation_(select(opened.images, opened.splits.validation), opened.info, device),
-        weights_(space.covering(), Rng(options.seed).derive("weights").seed(), device),
+        weights_(space.covering(), Rng(options.seed).derive("weights").seed(), device,
+                 options.train.kernel_transform),
         largest_(space.lower(space.largest())),
         smallest_(space.lower(space.smallest())),
         evaluator_(weights_, calibration_, validation_, options.evaluation, options.threads),
@@ -202,7 +227,7 @@ class TorchSupernet : public Supernet {
   SharedWeights weights_;
   network::Network largest_, smallest_;
   SubnetEvaluator evaluator_;
-  SandwichTrainer trainer_;
+  SupernetTrainer trainer_;
 };
 
 class FileTestSplit : public TestSplit {

@@ -28,17 +28,36 @@ struct DataOptions {
   std::vector<std::string> augmentation = {"crop", "flip"};
 };
 
+/// Which subnets a training step trains: see supernet/train/samplers.h.
+struct SamplerOptions {
+  std::string name = "sandwich";  ///< sandwich, attentive, uniform, fair, progressive
+  int64_t candidates = 3;         ///< attentive: networks that one is chosen from
+  bool train_worst = false;       ///< attentive: the worst of them instead of the best
+};
+
+/// A trained network that the labels are joined by. Progressive shrinking has its own.
+struct TeacherOptions {
+  std::filesystem::path model;  ///< ONNX file; empty: none
+  double weight = 0.5;          ///< of the teacher's outputs in the loss; the labels have the rest
+  double temperature = 1.0;
+};
+
 struct TrainOptions {
   double epochs = 12;
-  std::string sampler = "sandwich";
-  int64_t random_subnets = 2;  ///< per step, besides largest and smallest
+  SamplerOptions sampler;
+  int64_t random_subnets = 2;  ///< per step; sandwich and attentive: besides largest and smallest
   int64_t batch = 128;
   double learning_rate = 0.1;  ///< at the given batch; cosine to zero after the warm-up
   double warmup_epochs = 1;
   double momentum = 0.9;
   double weight_decay = 1e-4;  ///< not on BN and biases
   double label_smoothing = 0.0;
-  double gradient_clip = 1.0;  ///< by value; 0: none
+  double gradient_clip = 1.0;     ///< by value; 0: none
+  double dropout = 0.0;           ///< before the classifier, of the largest network alone
+  double drop_connect = 0.0;      ///< of the last residual branch, earlier ones less; the same
+  double ema = 0.0;               ///< decay of averaged weights, which are the result; 0: none
+  bool kernel_transform = false;  ///< smaller kernels are learned maps of larger ones' centres
+  TeacherOptions teacher;
   double checkpoint_interval_s = 1;  ///< longer where saving would take more than 2 % of the time
 };
 
@@ -53,6 +72,7 @@ struct SupernetOptions {
   DataOptions data;
   TrainOptions train;
   EvaluationOptions evaluation;
+  std::shared_ptr<const network::Model> teacher;  ///< what train.teacher.model holds
   uint64_t seed = 1;
   int threads = 0;              ///< 0: all usable cores
   std::string device = "auto";  ///< auto, cpu, cuda
@@ -78,7 +98,7 @@ struct DataSummary {
 struct EpochRecord {
   double epoch = 0;
   double learning_rate = 0;
-  double loss_largest = 0;  ///< mean training loss since the last record
+  double loss = 0;  ///< mean training loss since the last record of each step's first network
   double top1_largest = 0;  ///< on the search-validation split, recalibrated
   double top1_smallest = 0;
   double seconds = 0;       ///< of training, summed over resumes

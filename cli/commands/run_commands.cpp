@@ -52,7 +52,7 @@ void print_training(const supernet::SupernetOptions& options) {
   std::printf("data       %s, %lld images for validation, %lld for calibration\n",
               options.data.dataset.c_str(), static_cast<long long>(options.data.validation),
               static_cast<long long>(options.data.calibration));
-  std::printf("supernet   %s, %g epochs, batch %lld\n", options.train.sampler.c_str(),
+  std::printf("supernet   %s, %g epochs, batch %lld\n", options.train.sampler.name.c_str(),
               options.train.epochs, static_cast<long long>(options.train.batch));
 }
 

@@ -46,8 +46,13 @@ at::Tensor StoredBatchNorm::run(size_t, const Step& step, const at::Tensor& x,
                           epsilon_of(step), step.activation, in_place);
 }
 
-Executor::Executor(const Plan& plan, ParameterSource& parameters, BatchNormPolicy& batch_norm)
-    : plan_(plan), batch_norm_(batch_norm), networks_of_step_(plan.steps.size()) {
+Executor::Executor(const Plan& plan, ParameterSource& parameters, BatchNormPolicy& batch_norm,
+                   const Regularisation& regularisation)
+    : plan_(plan),
+      batch_norm_(batch_norm),
+      regularisation_(regularisation),
+      networks_of_step_(plan.steps.size()) {
+  if (regularisation.any()) plan_noise();
   parameters_.reserve(plan.steps.size());
   for (const Step& step : plan.steps) {
     std::vector<at::Tensor>& values = parameters_.emplace_back();
@@ -61,6 +66,38 @@ Executor::Executor(const Plan& plan, ParameterSource& parameters, BatchNormPolic
   }
 }
 
+void Executor::plan_noise() {
+  if (plan_.results.size() != 1) {
+    throw InvariantError("executor with dropout: networks = " +
+                         std::to_string(plan_.results.size()) + ", expected 1");
+  }
+  drop_rates_.assign(plan_.steps.size(), 0.0);
+  std::vector<size_t> sums;
+  for (size_t s = 0; s < plan_.steps.size(); ++s) {
+    if (std::holds_alternative<network::Add>(plan_.steps[s].op)) sums.push_back(s);
+  }
+  for (size_t i = 0; i < sums.size(); ++i) {
+    drop_rates_[sums[i]] = regularisation_.drop_connect * static_cast<double>(i + 1) /
+                           static_cast<double>(sums.size());
+  }
+  const auto classifier = static_cast<size_t>(plan_.results[0]);
+  if (std::holds_alternative<network::Linear>(plan_.steps[classifier].op)) {
+    drop_rates_[classifier] = regularisation_.dropout;
+  }
+}
+
+/// A mask an element before the classifier, a mask an image elsewhere.
+at::Tensor Executor::with_noise(size_t step, const at::Tensor& x, at::Generator& generator) const {
+  const double keep = 1.0 - drop_rates_[step];
+  const bool whole_images = std::holds_alternative<network::Add>(plan_.steps[step].op);
+  const at::Tensor mask =
+      at::empty(whole_images ? at::IntArrayRef({x.size(0), 1, 1, 1}) : x.sizes(),
+                x.options().device(at::kCPU).memory_format(at::MemoryFormat::Contiguous))
+          .bernoulli_(keep, generator)
+          .div_(keep);
+  return x * mask.to(x.device());
+}
+
 void Executor::run(const at::Tensor& images,
                    const std::function<void(size_t, const at::Tensor&)>& result) const {
   std::vector<at::Tensor> outputs(plan_.steps.size());
@@ -68,6 +105,10 @@ void Executor::run(const at::Tensor& images,
   left.reserve(plan_.steps.size());
   for (const Step& step : plan_.steps) left.push_back(step.uses);
   const bool overwrite = !at::GradMode::is_enabled();
+  at::Generator noise;
+  if (!drop_rates_.empty()) {
+    noise = at::make_generator<at::CPUGeneratorImpl>(regularisation_.seed);
+  }
   std::vector<at::Tensor> inputs;
   for (size_t s = 0; s < plan_.steps.size(); ++s) {
     const Step& step = plan_.steps[s];
@@ -76,6 +117,7 @@ void Executor::run(const at::Tensor& images,
       at::Tensor& held = outputs[static_cast<size_t>(input)];
       inputs.push_back(--left[static_cast<size_t>(input)] == 0 ? std::move(held) : held);
     }
+    if (!drop_rates_.empty() && drop_rates_[s] > 0.0) inputs[0] = with_noise(s, inputs[0], noise);
     const bool in_place = overwrite && !inputs.empty() && is_last_reference(inputs[0]);
     if (std::holds_alternative<network::Input>(step.op)) {
       outputs[s] = channels_innermost(resized(images, step.shape[2], step.shape[3]));

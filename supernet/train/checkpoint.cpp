@@ -9,7 +9,7 @@
 namespace lathe::supernet {
 namespace {
 
-constexpr int64_t kFormatVersion = 1;
+constexpr int64_t kFormatVersion = 2;
 constexpr int64_t kRecordFields = 7;
 
 using Dictionary = c10::impl::GenericDict;
@@ -18,9 +18,8 @@ at::Tensor pack_records(const std::vector<EpochRecord>& records) {
   at::Tensor table = at::empty({static_cast<int64_t>(records.size()), kRecordFields}, at::kDouble);
   double* row = table.data_ptr<double>();
   for (const EpochRecord& record : records) {
-    for (const double value :
-         {record.epoch, record.learning_rate, record.loss_largest, record.top1_largest,
-          record.top1_smallest, record.seconds, record.images_per_s}) {
+    for (const double value : {record.epoch, record.learning_rate, record.loss, record.top1_largest,
+                               record.top1_smallest, record.seconds, record.images_per_s}) {
       *row++ = value;
     }
   }
@@ -37,6 +36,26 @@ std::vector<EpochRecord> unpack_records(const at::Tensor& table) {
   return records;
 }
 
+at::Tensor pack_norms(const std::array<NormMean, 3>& norms) {
+  at::Tensor table = at::empty({3, 2}, at::kDouble);
+  double* row = table.data_ptr<double>();
+  for (const NormMean& norm : norms) {
+    *row++ = norm.sum;
+    *row++ = static_cast<double>(norm.count);
+  }
+  return table;
+}
+
+std::array<NormMean, 3> unpack_norms(const at::Tensor& table) {
+  const double* row = table.data_ptr<double>();
+  std::array<NormMean, 3> norms;
+  for (NormMean& norm : norms) {
+    norm = {row[0], static_cast<int64_t>(row[1])};
+    row += 2;
+  }
+  return norms;
+}
+
 at::IValue string_list(const std::vector<std::string>& texts) {
   return at::IValue(c10::List<std::string>(texts));
 }
@@ -48,9 +67,9 @@ std::vector<std::string> read_strings(const at::IValue& value) {
 }
 
 /// LibTorch's reader does not check the file's own checksums.
-std::string tensor_hash(const at::Tensor& values, const at::Tensor& momentum) {
+std::string tensor_hash(const TrainState& state) {
   std::string hashes;
-  for (const at::Tensor& tensor : {values, momentum}) {
+  for (const at::Tensor& tensor : {state.values, state.momentum, state.averaged, state.teacher}) {
     const at::Tensor host = tensor.to(at::kCPU).contiguous();
     hashes += sha256_hex({static_cast<const char*>(host.data_ptr()), host.nbytes()});
   }
@@ -88,7 +107,10 @@ void save_checkpoint(const std::filesystem::path& path, const TrainState& state,
   put("attempt", state.attempt);
   put("values", state.values.to(at::kCPU));
   put("momentum", state.momentum.to(at::kCPU));
-  put("tensor_hash", tensor_hash(state.values, state.momentum));
+  put("averaged", state.averaged.to(at::kCPU));
+  put("teacher", state.teacher.to(at::kCPU));
+  put("tensor_hash", tensor_hash(state));
+  put("gradient_norms", pack_norms(state.gradient_norms));
   put("loss_sum", state.loss_sum);
   put("loss_count", state.loss_count);
   put("smoothed_loss", state.smoothed_loss);
@@ -124,7 +146,10 @@ std::optional<TrainState> load_checkpoint(const std::filesystem::path& path,
     state.attempt = get("attempt").toInt();
     state.values = get("values").toTensor();
     state.momentum = get("momentum").toTensor();
-    if (get("tensor_hash").toStringRef() != tensor_hash(state.values, state.momentum)) {
+    state.averaged = get("averaged").toTensor();
+    state.teacher = get("teacher").toTensor();
+    state.gradient_norms = unpack_norms(get("gradient_norms").toTensor());
+    if (get("tensor_hash").toStringRef() != tensor_hash(state)) {
       throw std::runtime_error("checksum");
     }
     state.loss_sum = get("loss_sum").toDouble();

@@ -10,9 +10,10 @@ at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& labels,
   return picked * (1.0 - label_smoothing) - log_probability.mean() * label_smoothing;
 }
 
-at::Tensor distillation(const at::Tensor& logits, const at::Tensor& teacher) {
-  const at::Tensor target = at::softmax(teacher.detach(), 1);
-  return -(target * at::log_softmax(logits, 1)).sum(1).mean();
+at::Tensor distillation(const at::Tensor& logits, const at::Tensor& teacher, double temperature) {
+  const at::Tensor target = at::softmax(teacher.detach() / temperature, 1);
+  const at::Tensor log_probability = at::log_softmax(logits / temperature, 1);
+  return -(target * log_probability).sum(1).mean() * (temperature * temperature);
 }
 
 }  // namespace lathe::supernet

@@ -147,3 +147,70 @@ TEST_CASE("The executor says what is missing") {
   CHECK(test::message_of<InvariantError>([&] { Executor(plan, missing, empty); }) ==
         "model parameter norm.gamma: there is none");
 }
+
+TEST_CASE("Drop-connect leaves out whole residual branches at rates that grow with depth") {
+  // Four times x + x * 1 on four channels: without noise 16 x.
+  network::Network network;
+  network::NodeId x = network.add_input("input", {1, 4, 2, 2});
+  for (const char* name : {"a", "b", "c", "d"}) {
+    const network::NodeId branch =
+        network.add(std::string(name) + ".pool", network::MaxPool{1, 1, 0}, {x});
+    x = network.add(name, network::Add{}, {branch, x});
+  }
+  const Plan plan = make_plan(network);
+  DoubleParameters parameters;
+  TrainBatchNorm policy;
+  const at::Tensor images = at::ones({4000, 4, 2, 2});
+  const Regularisation noise{0.0, 0.4, 9};
+  const at::Tensor y = Executor(plan, parameters, policy, noise).run(images);
+  CHECK(y.equal(Executor(plan, parameters, policy, noise).run(images)));
+  CHECK_FALSE(y.equal(Executor(plan, parameters, policy, {0.0, 0.4, 10}).run(images)));
+  CHECK(y.amax({1, 2, 3}).equal(y.amin({1, 2, 3})));  // an image is left out whole
+  // Each sum doubles on average; its variance is keep * (1 / keep)^2 - 1 = 1 / keep - 1.
+  CHECK(y.mean().item<double>() == doctest::Approx(16.0).epsilon(0.03));
+  const at::Tensor factors = y.select(1, 0).select(1, 0).select(1, 0);
+  double all_kept = 1.0;
+  double all_dropped = 1.0;
+  double product = 1.0;
+  for (const double rate : {0.1, 0.2, 0.3, 0.4}) {
+    all_kept *= 1.0 - rate;
+    all_dropped *= rate;
+    product *= 1.0 + 1.0 / (1.0 - rate);
+  }
+  const auto share = [&](double value) {
+    return (factors - value).abs().lt(1e-3).to(at::kDouble).mean().item<double>();
+  };
+  CHECK(share(product) == doctest::Approx(all_kept).epsilon(0.1));
+  CHECK(share(1.0) < 10.0 * all_dropped + 0.002);
+  CHECK(Executor(plan, parameters, policy).run(images).eq(16.0).all().item<bool>());
+}
+
+TEST_CASE("Dropout hides inputs of the classifier alone") {
+  network::Network network;
+  const network::NodeId input = network.add_input("input", {1, 64, 1, 1});
+  const network::NodeId flat = network.add("flat", network::Flatten{}, {input});
+  const network::NodeId hidden = network.add("hidden", network::Linear{64, false}, {flat});
+  network.add("classifier", network::Linear{1, false}, {hidden});
+  const Plan plan = make_plan(network);
+  class Values : public ParameterSource {
+   public:
+    at::Tensor value(const network::Parameter& parameter) override {
+      return parameter.name == "hidden.weight" ? at::eye(64) : at::ones({1, 64});
+    }
+  } values;
+  TrainBatchNorm policy;
+  const at::Tensor y = Executor(plan, values, policy, {0.25, 0.0, 5}).run(at::ones({2000, 64, 1, 1}));
+  // 64 elements, each 0 or 4 / 3: mean 64, variance 64 * (1 / 0.75 - 1).
+  CHECK(y.mean().item<double>() == doctest::Approx(64.0).epsilon(0.01));
+  CHECK(y.var().item<double>() == doctest::Approx(64.0 / 3.0).epsilon(0.15));
+}
+
+TEST_CASE("Noise is for one network at a time") {
+  network::Network network;
+  network.add("sum", network::Flatten{}, {network.add_input("input", {1, 1, 1, 1})});
+  const Plan forest = make_forest({&network, &network});
+  DoubleParameters parameters;
+  TrainBatchNorm policy;
+  CHECK(test::message_of<InvariantError>([&] { Executor(forest, parameters, policy, {0.5, 0.0, 1}); }) ==
+        "executor with dropout: networks = 2, expected 1");
+}

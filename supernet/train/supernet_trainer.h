@@ -1,6 +1,8 @@
 #pragma once
 
 #include <functional>
+#include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -8,20 +10,23 @@
 #include "core/rng.h"
 #include "search/space/search_space.h"
 #include "supernet/data/batches.h"
+#include "supernet/executor/executor.h"
 #include "supernet/supernet.h"
 #include "supernet/train/checkpoint.h"
 #include "supernet/train/optimizer.h"
+#include "supernet/train/subnet_sampler.h"
+#include "supernet/train/teacher.h"
 
 namespace lathe::supernet {
 
 /// Validation accuracy of the largest and the smallest network, for the records.
 using MeasureExtremes = std::function<std::pair<double, double>()>;
 
-/// Trains shared weights by the sandwich rule with in-place distillation (Yu et al., BigNAS, 2020):
-/// every step trains the largest network on the labels, then the smallest and some random ones on
-/// the largest one's outputs, and takes one optimizer step on the summed gradients. Not
-/// thread-safe.
-class SandwichTrainer {
+/// Trains shared weights: every step trains the subnets that the sampler draws and takes one
+/// optimizer step on their summed gradients. Training that goes wrong (a value that is not finite,
+/// a loss that rises far) is rolled back to the last checkpoint, where it goes on with other
+/// batches and half the learning rate. Not thread-safe.
+class SupernetTrainer {
  public:
   struct Paths {
     std::filesystem::path checkpoint;
@@ -29,24 +34,35 @@ class SandwichTrainer {
   };
   /// The references must outlive the trainer. Reads the checkpoint if there is one.
   /// \throws DataError if it is damaged or of another configuration.
-  SandwichTrainer(const search::SearchSpace& space, SharedWeights& weights, const Batches& images,
+  SupernetTrainer(const search::SearchSpace& space, SharedWeights& weights, const Batches& images,
                   const SupernetOptions& options, Identity identity, Paths paths);
 
   /// Trains until the end or until `stop` answers true, then saves. See Supernet::train.
   std::vector<EpochRecord> run(Progress& progress, const std::function<bool()>& stop,
                                const MeasureExtremes& measure);
 
-  bool finished() const { return state_.step >= schedule_.total_steps; }
+  bool finished() const { return state_.step >= total_steps_; }
   int64_t step() const { return state_.step; }
-  int64_t total_steps() const { return schedule_.total_steps; }
+  int64_t total_steps() const { return total_steps_; }
 
  private:
+  /// Returns the loss of the step's first network; what is not finite stops the step half-way.
   double train_step();
+  at::Tensor lesson_loss(const DrawnSubnet& subnet, const at::Tensor& logits, const Batch& batch,
+                         const at::Tensor& taught) const;
+  /// What begins with the phase that begins at this step: see TrainingPhase.
+  void begin_phase(const TrainingPhase& phase);
+  network::Network lowered(const DrawnSubnet& subnet) const;
+  double loss_without_gradients(const search::Architecture& architecture, const Batch& batch) const;
   std::vector<int64_t> batch_indices();
   bool loss_is_bad(double loss);
   void roll_back(double loss);
   std::string note() const;  ///< for the progress line
   void record(const MeasureExtremes& measure);
+  /// What `measure` says of the averaged weights, if there are any.
+  std::pair<double, double> measured(const MeasureExtremes& measure);
+  /// At the end the averaged weights, if there are any, become the weights.
+  void settle();
   void save();
   void write_metrics(const std::string& line);
   void restore(const TrainState& state);
@@ -62,17 +78,19 @@ class SandwichTrainer {
   Identity identity_;
   Paths paths_;
   int64_t steps_per_epoch_ = 1;
-  LearningRateSchedule schedule_;
+  std::unique_ptr<SubnetSampler> sampler_;
+  int64_t total_steps_ = 1;
   Sgd optimizer_;
   network::Network largest_, smallest_;
+  Teacher teacher_;
   TrainState state_;
   TrainState saved_;  ///< what a roll-back returns to
-  double unsaved_seconds_ = 0;
   int64_t images_since_record_ = 0;
   double seconds_at_record_ = 0;
   int64_t epoch_of_order_ = -1;
   int64_t attempt_of_order_ = -1;
   std::vector<int64_t> order_;
+  std::string trouble_;  ///< why the last loss was bad
 };
 
 }  // namespace lathe::supernet

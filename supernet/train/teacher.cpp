@@ -1,0 +1,30 @@
+#include "supernet/train/teacher.h"
+
+#include "core/error.h"
+
+namespace lathe::supernet {
+
+Teacher::Teacher(const network::Model& model, at::Device device)
+    : parts_(std::make_shared<Parts>()) {
+  parts_->plan = make_plan(model.network);
+  parts_->policy = std::make_unique<StoredBatchNorm>();
+  ModelParameters parameters(model.weights, device);
+  parts_->executor = std::make_unique<Executor>(parts_->plan, parameters, *parts_->policy);
+}
+
+Teacher::Teacher(const network::Network& network, const SharedWeights& weights,
+                 const at::Tensor& values)
+    : parts_(std::make_shared<Parts>()) {
+  parts_->plan = make_plan(network);
+  parts_->policy = std::make_unique<TrainBatchNorm>();
+  FrozenSlices parameters(weights, values);
+  parts_->executor = std::make_unique<Executor>(parts_->plan, parameters, *parts_->policy);
+}
+
+at::Tensor Teacher::logits(const at::Tensor& images) const {
+  if (!exists()) throw InvariantError("teacher: there is none");
+  at::NoGradGuard no_gradients;
+  return parts_->executor->run(images);
+}
+
+}  // namespace lathe::supernet
