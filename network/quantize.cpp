@@ -126,13 +126,18 @@ std::map<std::string, TensorScale> output_scales(const Network& network, const V
   return scales;
 }
 
+/// The smallest scale of a channel at which its bias fits into 32 bits.
+double smallest_scale(float bias, float input_scale) {
+  return std::abs(double{bias}) / (double{input_scale} * kLargestBias);
+}
+
 std::vector<float> chosen_scales(const Model& model, const Node& node, float input_scale,
                                  const QuantizeOptions& options) {
   const Tensor& weight = model.weights.at(node.parameters[0].name);
+  const bool biased = node.parameters.size() > 1;
+  const Tensor* bias = biased ? &model.weights.at(node.parameters[1].name) : nullptr;
   const auto given = options.weight_scales.find(node.parameters[0].name);
   if (given == options.weight_scales.end()) {
-    const bool biased = node.parameters.size() > 1;
-    const Tensor* bias = biased ? &model.weights.at(node.parameters[1].name) : nullptr;
     return weight_scales(weight, bias, input_scale, options.clipping);
   }
   if (static_cast<int64_t>(given->second.size()) != weight.shape[0]) {
@@ -140,7 +145,12 @@ std::vector<float> chosen_scales(const Model& model, const Node& node, float inp
                          ": given scales = " + std::to_string(given->second.size()) +
                          ", expected " + std::to_string(weight.shape[0]));
   }
-  return given->second;
+  std::vector<float> scales = given->second;
+  for (size_t c = 0; biased && c < scales.size(); ++c) {
+    const double needed = smallest_scale(bias->values[c], input_scale);
+    scales[c] = std::max(scales[c], static_cast<float>(needed));
+  }
+  return scales;
 }
 
 /// Gives a layer's weight and bias the values that their integers stand for.
@@ -273,8 +283,7 @@ std::vector<float> weight_scales(const Tensor& weight, const Tensor* bias, float
     if (wanted[c] > 0.0) wanted[c] = least_error_scale(values, per_channel, wanted[c]);
   }
   for (size_t c = 0; bias != nullptr && c < channels; ++c) {
-    const double needed = std::abs(double{bias->values[c]}) / (double{input_scale} * kLargestBias);
-    wanted[c] = std::max(wanted[c], needed);
+    wanted[c] = std::max(wanted[c], smallest_scale(bias->values[c], input_scale));
   }
   const double largest = *std::max_element(wanted.begin(), wanted.end());
   const double smallest = largest > 0.0 ? std::max(largest / kScaleSpread, 1e-30) : 1.0 / 128.0;

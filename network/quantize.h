@@ -35,7 +35,8 @@ struct QuantizeOptions {
   /// Names of the Conv2d and Linear nodes that stay in fp32. What lies between such layers alone
   /// stays in fp32 with them.
   std::set<std::string> float_layers;
-  /// Scales to take in place of chosen ones, by parameter; one an output channel.
+  /// Scales to take in place of chosen ones, by parameter, one an output channel; larger ones where
+  /// a bias would not fit into 32 bits.
   std::map<std::string, std::vector<float>> weight_scales;
 };
 

@@ -8,6 +8,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "supernet/compress/quantize_model.h"
 #include "supernet/data/dataset.h"
 #include "supernet/data/splits.h"
 #include "supernet/evaluate/extraction.h"
@@ -187,6 +188,15 @@ class TorchSupernet : public Supernet {
           fine_tune_model(model, teacher, train_images_, options_, tuning, device_, progress);
       ModelParameters parameters(tuned.weights, device_);
       return calibrated(tuned.network, parameters);
+    });
+  }
+
+  QuantizedModel quantize(const network::Model& model, const network::Model* teacher,
+                          const QuantizeOptions& options, Progress& progress) override {
+    return translated([&] {
+      const ComputeScope compute(options_.threads);
+      const QuantizationData data{train_images_, calibration_, validation_};
+      return quantize_model(model, teacher, data, options, options_, device_, progress);
     });
   }
 
