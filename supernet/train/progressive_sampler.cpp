@@ -45,6 +45,7 @@ std::vector<TrainingPhase> plan_phases(const TrainOptions& options, int64_t step
         std::min<int64_t>(std::llround(plan.warmup_epochs * scale), phase.steps - 1);
     phase.learning_rate = options.learning_rate * plan.learning_rate;
     phase.takes_teacher = phases.size() == 1;
+    phase.sorts_channels = plan.name == std::string("width 1");
     first += phase.steps;
     phases.push_back(phase);
   }

@@ -37,8 +37,9 @@ struct TrainingPhase {
   int64_t first_step = 0;
   int64_t steps = 1;
   int64_t warmup_steps = 0;
-  double learning_rate = 0.1;  ///< the peak
-  bool takes_teacher = false;  ///< what the largest network is when it begins is the teacher
+  double learning_rate = 0.1;   ///< the peak
+  bool takes_teacher = false;   ///< what the largest network is when it begins is the teacher
+  bool sorts_channels = false;  ///< the most important channels come first when it begins
 };
 
 /// The learning rate of step 0, 1, ...: that of its phase. \throws InvariantError past the end.

@@ -12,6 +12,7 @@
 #include "core/log.h"
 #include "supernet/executor/compute.h"
 #include "supernet/executor/executor.h"
+#include "supernet/train/channel_sorting.h"
 #include "supernet/train/losses.h"
 
 namespace lathe::supernet {
@@ -55,7 +56,7 @@ SupernetTrainer::SupernetTrainer(const search::SearchSpace& space, SharedWeights
       weights_(weights),
       images_(images),
       options_(options.train),
-      augmentation_(read_augmentation(options.data.augmentation, images.images().height)),
+      batches_(images, read_augmentation(options.data.augmentation, images.images().height), {}),
       seed_(Rng(options.seed).derive("train").seed()),
       threads_(options.threads),
       identity_(std::move(identity)),
@@ -106,6 +107,7 @@ std::vector<EpochRecord> SupernetTrainer::run(Progress& progress, const std::fun
   if (finished()) return state_.records;
   if (!saved_.values.defined()) save();
   progress.begin("train supernet", total_steps_, "step");
+  prepare_batches();
   double last_save_s = steady_clock().now_s();
   double interval_s = options_.checkpoint_interval_s;
   while (!finished() && !stop()) {
@@ -128,6 +130,7 @@ std::vector<EpochRecord> SupernetTrainer::run(Progress& progress, const std::fun
       }
     }
   }
+  batches_.stop();
   save();
   if (finished()) settle();
   progress.end();
@@ -138,18 +141,8 @@ void SupernetTrainer::settle() {
   if (state_.averaged.numel() > 0) weights_.values().copy_(state_.averaged);
 }
 
-std::vector<int64_t> SupernetTrainer::batch_indices() {
-  const int64_t epoch = state_.step / steps_per_epoch_;
-  if (epoch != epoch_of_order_ || state_.attempt != attempt_of_order_) {
-    order_.resize(static_cast<size_t>(images_.size()));
-    std::iota(order_.begin(), order_.end(), int64_t{0});
-    Rng shuffle = rng().derive("order", static_cast<uint64_t>(epoch));
-    shuffle.shuffle(order_);
-    epoch_of_order_ = epoch;
-    attempt_of_order_ = state_.attempt;
-  }
-  const auto begin = order_.begin() + (state_.step % steps_per_epoch_) * options_.batch;
-  return {begin, begin + options_.batch};
+void SupernetTrainer::prepare_batches() {
+  batches_.start(state_.step, total_steps_, ShuffledOrder(rng(), images_.size(), options_.batch));
 }
 
 network::Network SupernetTrainer::lowered(const DrawnSubnet& subnet) const {
@@ -176,6 +169,7 @@ void SupernetTrainer::begin_phase(const TrainingPhase& phase) {
     state_.teacher = weights_.values().clone();
     teacher_ = Teacher(largest_, weights_, state_.teacher);
   }
+  if (phase.sorts_channels) sort_channels(largest_, weights_);
   if (state_.averaged.numel() > 0) state_.averaged.copy_(weights_.values());
 }
 
@@ -193,8 +187,7 @@ double SupernetTrainer::train_step() {
   const TrainingPhase& phase = phase_at(sampler_->phases(), state_.step);
   if (state_.step == phase.first_step && state_.step > 0) begin_phase(phase);
   const auto position = static_cast<uint64_t>(state_.step);
-  const Batch batch =
-      images_.augmented(batch_indices(), augmentation_, rng().derive("augment", position));
+  const Batch batch = batches_.next();
   Rng choices = rng().derive("subnets", position);
   const auto subnets = sampler_->draw(state_.step, choices, [&](const auto& architecture) {
     return loss_without_gradients(architecture, batch);
@@ -305,6 +298,7 @@ void SupernetTrainer::roll_back(double loss) {
                                                            {"attempt", std::to_string(attempt)}});
   write_metrics(line.dump());
   saved_.metrics = state_.metrics;
+  prepare_batches();
 }
 
 std::pair<double, double> SupernetTrainer::measured(const MeasureExtremes& measure) {

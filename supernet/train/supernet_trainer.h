@@ -9,7 +9,7 @@
 #include "core/progress.h"
 #include "core/rng.h"
 #include "search/space/search_space.h"
-#include "supernet/data/batches.h"
+#include "supernet/data/batch_prefetcher.h"
 #include "supernet/executor/executor.h"
 #include "supernet/supernet.h"
 #include "supernet/train/checkpoint.h"
@@ -54,7 +54,8 @@ class SupernetTrainer {
   void begin_phase(const TrainingPhase& phase);
   network::Network lowered(const DrawnSubnet& subnet) const;
   double loss_without_gradients(const search::Architecture& architecture, const Batch& batch) const;
-  std::vector<int64_t> batch_indices();
+  /// Prepares the batches from this step on; what was prepared before is thrown away.
+  void prepare_batches();
   bool loss_is_bad(double loss);
   void roll_back(double loss);
   std::string note() const;  ///< for the progress line
@@ -72,7 +73,7 @@ class SupernetTrainer {
   SharedWeights& weights_;
   const Batches& images_;
   TrainOptions options_;
-  Augmentation augmentation_;
+  BatchPrefetcher batches_;
   uint64_t seed_;
   int threads_;
   Identity identity_;
@@ -87,9 +88,6 @@ class SupernetTrainer {
   TrainState saved_;  ///< what a roll-back returns to
   int64_t images_since_record_ = 0;
   double seconds_at_record_ = 0;
-  int64_t epoch_of_order_ = -1;
-  int64_t attempt_of_order_ = -1;
-  std::vector<int64_t> order_;
   std::string trouble_;  ///< why the last loss was bad
 };
 

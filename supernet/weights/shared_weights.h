@@ -48,6 +48,7 @@ class SharedWeights {
   const at::Tensor& values() const { return values_; }
   at::Tensor& gradients() { return gradients_; }  ///< [parameters], float
 
+  bool has(const network::Parameter& parameter) const { return by_name_.count(parameter.name) > 0; }
   /// Returns the slice of the values (or gradients) that `parameter` names, as a view: leading
   /// along channels, centred along the two kernel dimensions. \throws InvariantError naming the
   /// parameter if there is none or it is larger than the shared tensor.

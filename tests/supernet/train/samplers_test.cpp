@@ -146,6 +146,7 @@ TEST_CASE("Progressive shrinking lets in operators, then depths, then widths, ea
   CHECK(phases[1].takes_teacher);
   CHECK(std::count_if(phases.begin(), phases.end(),
                       [](const TrainingPhase& p) { return p.takes_teacher; }) == 1);
+  CHECK(phases[4].sorts_channels);
   CHECK(learning_rate_at(phases, 5) == doctest::Approx(0.1));
   CHECK(learning_rate_at(phases, 0) == doctest::Approx(0.02));  // five steps of warm-up
   CHECK(learning_rate_at(phases, 185) == doctest::Approx(0.037));
