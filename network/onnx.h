@@ -20,7 +20,7 @@ struct OnnxExportOptions {
 /// Returns the model as ONNX bytes (opset 17, IR version 8), with its weights inside. relu6 is
 /// Clip, swish is Sigmoid and Mul, negated relu is Neg and Relu, channel shuffle is Reshape,
 /// Transpose, Reshape. A quantised model is written as QDQ: int8 weights and int32 biases with
-/// DequantizeLinear behind them, and every node's output through QuantizeLinear and
+/// DequantizeLinear behind them, and every output with a scale through QuantizeLinear and
 /// DequantizeLinear (int8, one scale a tensor).
 std::string to_onnx(const Model& model, const OnnxExportOptions& options = {});
 
@@ -40,9 +40,10 @@ struct OnnxLimits {
 /// Reads an ONNX model of lathe's operators; a symbolic batch is read as 1. Recognises what to_onnx
 /// writes (swish, hard-swish, channel shuffle) and the common spellings of other exporters (Gemm,
 /// MatMul + Add, ReduceMean over H and W, Clip with bounds 0 and 6, Constant nodes, Dropout and
-/// Identity). A file with QuantizeLinear or DequantizeLinear becomes a quantised model; it must be
-/// quantised throughout (symmetric int8 weights, int8 or uint8 activations, int32 biases). Never
-/// reads another file: external data other than `lathe:random` is refused. \throws DataError naming
+/// Identity). A file with QuantizeLinear or DequantizeLinear becomes a quantised model (symmetric
+/// int8 weights, int8 or uint8 activations, int32 biases); layers with float weights are its float
+/// islands, and a layer with int8 weights must have int8 inputs and outputs. Never reads another
+/// file: external data other than `lathe:random` is refused. \throws DataError naming
 /// the node and operator, or the byte limit, for anything malformed, too large or unsupported.
 /// Never crashes on hostile input.
 /// `bytes` are freed before weights are read: move them in where memory is scarce.

@@ -66,7 +66,7 @@ class GraphWriter {
     for (const Node& node : network_.nodes()) {
       node_ = &node;
       std::visit([this](const auto& op) { this->emit(op); }, node.op);
-      if (quantization_ != nullptr) quantize_output();
+      if (has_integers(node)) quantize_output();
     }
     const Node& result = network_.node(network_.output());
     onnx::ValueInfoProto& output = *graph_.add_output();
@@ -78,7 +78,7 @@ class GraphWriter {
   // The operators.
 
   void emit(const Input&) {
-    const bool is_result = network_.output() == node_->id && quantization_ == nullptr;
+    const bool is_result = network_.output() == node_->id && !has_integers(*node_);
     values_.push_back(input_name_);
     if (is_result) values_.back() = append("Identity", node_->name, {values_.back()}, output_name_);
   }
@@ -170,6 +170,10 @@ class GraphWriter {
   }
 
   // Integers.
+
+  bool has_integers(const Node& node) const {
+    return quantization_ != nullptr && quantization_->outputs.count(node.name) != 0;
+  }
 
   QuantizedNames quantized_names(const std::string& value) {
     return {value, unique_name(value + "/integers"), unique_name(value + "/scale"),
@@ -265,7 +269,7 @@ class GraphWriter {
   /// Names the current node's output value.
   const std::string& out() {
     if (values_.size() <= static_cast<size_t>(node_->id)) {
-      const bool is_result = network_.output() == node_->id && quantization_ == nullptr;
+      const bool is_result = network_.output() == node_->id && !has_integers(*node_);
       values_.push_back(is_result ? output_name_ : unique_name(node_->name));
     }
     return values_[static_cast<size_t>(node_->id)];

@@ -190,7 +190,8 @@ void OnnxImporter::set_parameter_scales(const Node& node, NodeId id,
   const Parameter& weight = network_.node(id).parameters[0];
   const Dequantized* integers = dequantized(sources[0].tensor);
   const std::string shown = printable(sources[0].tensor->name());
-  if (integers == nullptr || integers->integers->data_type() != onnx::TensorProto::INT8) {
+  if (integers == nullptr) return check_float_bias(node, sources);
+  if (integers->integers->data_type() != onnx::TensorProto::INT8) {
     fail(node, "weight " + shown + " is of type " + type_name(sources[0].tensor->data_type()) +
                    ", expected INT8 behind DequantizeLinear");
   }
@@ -202,6 +203,15 @@ void OnnxImporter::set_parameter_scales(const Node& node, NodeId id,
   scales.resize(static_cast<size_t>(weight.shape[0]), scales[0]);
   weight_scales_[weight.name] = std::move(scales);
   if (sources.size() > 1) set_bias_scales(node, id, sources);
+}
+
+/// A layer with a float weight is a float island; a bias of integers would mean something else.
+void OnnxImporter::check_float_bias(const Node& node, const std::vector<Source>& sources) const {
+  if (sources.size() < 2 || dequantized(sources[1].tensor) == nullptr) return;
+  fail(node, "bias " + printable(sources[1].tensor->name()) +
+                 " is INT32 behind DequantizeLinear, but weight " +
+                 printable(sources[0].tensor->name()) + " is of type " +
+                 type_name(sources[0].tensor->data_type()));
 }
 
 void OnnxImporter::set_bias_scales(const Node& node, NodeId id,

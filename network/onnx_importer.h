@@ -135,6 +135,7 @@ class OnnxImporter {
   /// Keeps the scales of a layer's weight and bias.
   void set_parameter_scales(const Node& node, NodeId id, const std::vector<Source>& sources);
   void set_bias_scales(const Node& node, NodeId id, const std::vector<Source>& sources);
+  void check_float_bias(const Node& node, const std::vector<Source>& sources) const;
   void index_float_readers();
   void finish_quantization();
   void check_bias_scales() const;

@@ -63,20 +63,36 @@ bool moves_values(const Operator& op) {
          std::holds_alternative<Flatten>(op) || std::holds_alternative<Resize>(op);
 }
 
-/// Returns for every node the first node of those that share a scale with it.
-std::vector<size_t> scale_groups(const Network& network) {
-  std::vector<size_t> group;
+bool is_layer(const Operator& op) {
+  return std::holds_alternative<Conv2d>(op) || std::holds_alternative<Linear>(op);
+}
+
+/// Returns which nodes compute in float: the given layers, and what has none but them around it.
+std::vector<bool> between_float_layers(const Network& network,
+                                       const std::set<std::string>& float_layers) {
+  const size_t count = network.nodes().size();
+  std::vector<bool> chosen(count);
+  std::vector<bool> above(count, true);  // all nearest layers before the node are float
+  std::vector<bool> below(count, true);
+  const auto is_float = [&](const std::vector<bool>& side, NodeId id) {
+    const auto index = static_cast<size_t>(id);
+    return is_layer(network.nodes()[index].op) ? bool(chosen[index]) : bool(side[index]);
+  };
   for (const Node& node : network.nodes()) {
-    group.push_back(group.size());
-    if (!moves_values(node.op)) continue;
-    for (const NodeId id : node.inputs) {
-      const size_t from = group[static_cast<size_t>(id)];
-      const size_t to = std::min(from, group.back());
-      for (const size_t old : {from, group.back()})
-        std::replace(group.begin(), group.end(), old, to);
+    const auto index = static_cast<size_t>(node.id);
+    chosen[index] = float_layers.count(node.name) != 0;
+    for (const NodeId id : node.inputs) above[index] = above[index] && is_float(above, id);
+  }
+  for (size_t i = count; i-- > 0;) {
+    for (const NodeId id : network.nodes()[i].inputs) {
+      const auto index = static_cast<size_t>(id);
+      below[index] = below[index] && is_float(below, static_cast<NodeId>(i));
     }
   }
-  return group;
+  for (size_t i = 0; i < count; ++i) {
+    if (!is_layer(network.nodes()[i].op)) chosen[i] = above[i] && below[i];
+  }
+  return chosen;
 }
 
 ValueRange range_of(const Node& node, const ValueRanges& ranges) {
@@ -91,23 +107,12 @@ ValueRange range_of(const Node& node, const ValueRanges& ranges) {
   return range;
 }
 
-/// Zero is always exact: padding needs it, and relu's clamp lies there.
-TensorScale scale_for(ValueRange range) {
-  const double low = std::min(double{range.low}, 0.0);
-  const double high = std::max(double{range.high}, 0.0);
-  if (high - low < 1e-6) return {1.0F / 256.0F, 0};
-  TensorScale result;
-  result.scale = static_cast<float>((high - low) / kActivationSteps);
-  const double zero = std::nearbyint(-128.0 - low / double{result.scale});
-  result.zero_point = static_cast<int32_t>(std::min(std::max(zero, -128.0), 127.0));
-  return result;
-}
-
-std::map<std::string, TensorScale> output_scales(const Network& network,
-                                                 const ValueRanges& ranges) {
+std::map<std::string, TensorScale> output_scales(const Network& network, const ValueRanges& ranges,
+                                                 const std::vector<bool>& is_float) {
   const std::vector<size_t> groups = scale_groups(network);
   std::vector<ValueRange> shared(groups.size());  // all contain zero
   for (const Node& node : network.nodes()) {
+    if (is_float[static_cast<size_t>(node.id)]) continue;
     const ValueRange range = range_of(node, ranges);
     ValueRange& whole = shared[groups[static_cast<size_t>(node.id)]];
     whole.low = std::min(whole.low, range.low);
@@ -115,35 +120,87 @@ std::map<std::string, TensorScale> output_scales(const Network& network,
   }
   std::map<std::string, TensorScale> scales;
   for (const Node& node : network.nodes()) {
+    if (is_float[static_cast<size_t>(node.id)]) continue;
     scales[node.name] = scale_for(shared[groups[static_cast<size_t>(node.id)]]);
   }
   return scales;
 }
 
-void quantize_parameters(Model& model) {
+/// The smallest scale of a channel at which its bias fits into 32 bits.
+double smallest_scale(float bias, float input_scale) {
+  return std::abs(double{bias}) / (double{input_scale} * kLargestBias);
+}
+
+std::vector<float> chosen_scales(const Model& model, const Node& node, float input_scale,
+                                 const QuantizeOptions& options) {
+  const Tensor& weight = model.weights.at(node.parameters[0].name);
+  const bool biased = node.parameters.size() > 1;
+  const Tensor* bias = biased ? &model.weights.at(node.parameters[1].name) : nullptr;
+  const auto given = options.weight_scales.find(node.parameters[0].name);
+  if (given == options.weight_scales.end()) {
+    return weight_scales(weight, bias, input_scale, options.clipping);
+  }
+  if (static_cast<int64_t>(given->second.size()) != weight.shape[0]) {
+    throw InvariantError("quantize: " + node.name +
+                         ": given scales = " + std::to_string(given->second.size()) +
+                         ", expected " + std::to_string(weight.shape[0]));
+  }
+  std::vector<float> scales = given->second;
+  for (size_t c = 0; biased && c < scales.size(); ++c) {
+    const double needed = smallest_scale(bias->values[c], input_scale);
+    scales[c] = std::max(scales[c], static_cast<float>(needed));
+  }
+  return scales;
+}
+
+/// Gives a layer's weight and bias the values that their integers stand for.
+void round_parameters(Model& model, const Node& node, float input_scale,
+                      const std::vector<float>& scales) {
+  Tensor& weight = model.weights.at(node.parameters[0].name);
+  const std::vector<int8_t> integers = quantized_weight(weight, scales);
+  const size_t per_channel = integers.size() / scales.size();
+  for (size_t i = 0; i < integers.size(); ++i) {
+    weight.values[i] = static_cast<float>(integers[i]) * scales[i / per_channel];
+  }
+  if (node.parameters.size() < 2) return;
+  round_bias(model.weights.at(node.parameters[1].name), input_scale, scales);
+}
+
+void quantize_parameters(Model& model, const QuantizeOptions& options) {
   for (const Node& node : model.network.nodes()) {
-    if (!std::holds_alternative<Conv2d>(node.op) && !std::holds_alternative<Linear>(node.op))
-      continue;
+    if (!is_layer(node.op) || options.float_layers.count(node.name) != 0) continue;
     const std::string& before = model.network.node(node.inputs[0]).name;
     const float input_scale = model.quantization->outputs.at(before).scale;
-    Tensor& weight = model.weights.at(node.parameters[0].name);
-    Tensor* bias =
-        node.parameters.size() > 1 ? &model.weights.at(node.parameters[1].name) : nullptr;
-    const std::vector<float> scales = weight_scales(weight, bias, input_scale);
-    const std::vector<int8_t> integers = quantized_weight(weight, scales);
-    const size_t per_channel = integers.size() / scales.size();
-    for (size_t i = 0; i < integers.size(); ++i) {
-      weight.values[i] = static_cast<float>(integers[i]) * scales[i / per_channel];
-    }
-    if (bias != nullptr) {
-      const std::vector<int32_t> steps = quantized_bias(*bias, input_scale, scales);
-      for (size_t c = 0; c < steps.size(); ++c) {
-        bias->values[c] =
-            static_cast<float>(double{input_scale} * double{scales[c]} * double(steps[c]));
-      }
-    }
+    const std::vector<float> scales = chosen_scales(model, node, input_scale, options);
+    round_parameters(model, node, input_scale, scales);
     model.quantization->weights[node.parameters[0].name] = scales;
   }
+}
+
+/// The sum of squared errors of a channel's values at a scale.
+double channel_error(const float* values, size_t count, double scale) {
+  double error = 0.0;
+  for (size_t i = 0; i < count; ++i) {
+    const double steps = std::nearbyint(double{values[i]} / scale);
+    const double rounded = scale * std::min(std::max(steps, -kWeightSteps), kWeightSteps);
+    error += (double{values[i]} - rounded) * (double{values[i]} - rounded);
+  }
+  return error;
+}
+
+/// Returns the best of the scales from `largest` down to a half of it.
+double least_error_scale(const float* values, size_t count, double largest) {
+  constexpr int kTried = 64;
+  double best = largest;
+  double least = channel_error(values, count, largest);
+  for (int i = 1; i <= kTried; ++i) {
+    const double scale = largest * (1.0 - 0.5 * i / kTried);
+    const double error = channel_error(values, count, scale);
+    if (error >= least) continue;
+    least = error;
+    best = scale;
+  }
+  return best;
 }
 
 /// Whether deploy() would return the same: it copies all weights.
@@ -161,7 +218,59 @@ bool is_deployed(const Network& network) {
 
 }  // namespace
 
-std::vector<float> weight_scales(const Tensor& weight, const Tensor* bias, float input_scale) {
+std::vector<size_t> scale_groups(const Network& network) {
+  std::vector<size_t> group;
+  for (const Node& node : network.nodes()) {
+    group.push_back(group.size());
+    if (!moves_values(node.op)) continue;
+    for (const NodeId id : node.inputs) {
+      const size_t from = group[static_cast<size_t>(id)];
+      const size_t to = std::min(from, group.back());
+      for (const size_t old : {from, group.back()})
+        std::replace(group.begin(), group.end(), old, to);
+    }
+  }
+  return group;
+}
+
+TensorScale scale_for(ValueRange range) {
+  const double low = std::min(double{range.low}, 0.0);
+  const double high = std::max(double{range.high}, 0.0);
+  if (high - low < 1e-6) return {1.0F / 256.0F, 0};
+  TensorScale result;
+  result.scale = static_cast<float>((high - low) / kActivationSteps);
+  const double zero = std::nearbyint(-128.0 - low / double{result.scale});
+  result.zero_point = static_cast<int32_t>(std::min(std::max(zero, -128.0), 127.0));
+  return result;
+}
+
+std::vector<bool> float_tensors(const Network& network, const std::set<std::string>& float_layers) {
+  std::vector<bool> is_float(network.nodes().size(), false);
+  if (float_layers.empty()) return is_float;
+  std::set<std::string> unknown = float_layers;
+  for (const Node& node : network.nodes()) {
+    if (is_layer(node.op)) unknown.erase(node.name);
+  }
+  if (!unknown.empty()) {
+    throw InvariantError("quantize: float layer = " + *unknown.begin() +
+                         ", expected the name of a conv2d or linear node");
+  }
+  const std::vector<bool> computed = between_float_layers(network, float_layers);
+  is_float = computed;
+  for (const Node& node : network.nodes()) {
+    if (computed[static_cast<size_t>(node.id)]) continue;
+    for (const NodeId id : node.inputs) is_float[static_cast<size_t>(id)] = false;
+  }
+  // What shares a scale is float together or not at all.
+  const std::vector<size_t> groups = scale_groups(network);
+  std::vector<bool> whole(groups.size(), true);
+  for (size_t i = 0; i < groups.size(); ++i) whole[groups[i]] = whole[groups[i]] && is_float[i];
+  for (size_t i = 0; i < groups.size(); ++i) is_float[i] = whole[groups[i]];
+  return is_float;
+}
+
+std::vector<float> weight_scales(const Tensor& weight, const Tensor* bias, float input_scale,
+                                 WeightClipping clipping) {
   const auto channels = static_cast<size_t>(weight.shape[0]);
   const size_t per_channel = weight.values.size() / channels;
   std::vector<double> wanted(channels, 0.0);
@@ -169,9 +278,12 @@ std::vector<float> weight_scales(const Tensor& weight, const Tensor* bias, float
     double& scale = wanted[i / per_channel];
     scale = std::max(scale, std::abs(double{weight.values[i]}) / kWeightSteps);
   }
+  for (size_t c = 0; clipping == WeightClipping::Mse && c < channels; ++c) {
+    const float* values = weight.values.data() + c * per_channel;
+    if (wanted[c] > 0.0) wanted[c] = least_error_scale(values, per_channel, wanted[c]);
+  }
   for (size_t c = 0; bias != nullptr && c < channels; ++c) {
-    const double needed = std::abs(double{bias->values[c]}) / (double{input_scale} * kLargestBias);
-    wanted[c] = std::max(wanted[c], needed);
+    wanted[c] = std::max(wanted[c], smallest_scale(bias->values[c], input_scale));
   }
   const double largest = *std::max_element(wanted.begin(), wanted.end());
   const double smallest = largest > 0.0 ? std::max(largest / kScaleSpread, 1e-30) : 1.0 / 128.0;
@@ -196,11 +308,12 @@ ValueRanges observe_ranges(const Model& model, const Tensor& images) {
   return ranges;
 }
 
-Model quantize(Model model, const ValueRanges& ranges) {
+Model quantize(Model model, const ValueRanges& ranges, const QuantizeOptions& options) {
   check_weights(model.network, model.weights);
   model.quantization.emplace();
-  model.quantization->outputs = output_scales(model.network, ranges);
-  quantize_parameters(model);
+  const std::vector<bool> is_float = float_tensors(model.network, options.float_layers);
+  model.quantization->outputs = output_scales(model.network, ranges, is_float);
+  quantize_parameters(model, options);
   const std::string fault = quantization_fault(model);
   if (!fault.empty()) throw InvariantError("quantize: " + fault);
   return model;

@@ -11,6 +11,7 @@
 #include "core/memory.h"
 #include "supernet/compress/channel_scores.h"
 #include "supernet/compress/lesson_trainer.h"
+#include "supernet/compress/quantize_model.h"
 #include "supernet/data/dataset.h"
 #include "supernet/data/splits.h"
 #include "supernet/distributed/work_group.h"
@@ -254,6 +255,15 @@ class TorchSupernet : public Supernet {
       const ComputeScope compute(options_.threads);
       return image_scores(model, groups, options.criterion, calibration_, options.images,
                           options_.evaluation.batch, device_);
+    });
+  }
+
+  QuantizedModel quantize(const network::Model& model, const network::Model* teacher,
+                          const QuantizeOptions& options, Progress& progress) override {
+    return translated([&] {
+      const ComputeScope compute(options_.threads);
+      const QuantizationData data{train_images_, calibration_, validation_};
+      return quantize_model(model, teacher, data, options, options_, device_, progress);
     });
   }
 

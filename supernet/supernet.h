@@ -18,6 +18,7 @@
 #include "search/evaluation/evaluators.h"
 #include "search/space/search_space.h"
 #include "supernet/distributed/launch.h"
+#include "supernet/quantize_options.h"
 #include "supernet/standalone.h"
 
 namespace lathe::supernet {
@@ -177,6 +178,12 @@ class Supernet {
   virtual network::ChannelScores channel_scores(const network::Model& model,
                                                 const std::vector<network::ChannelGroup>& groups,
                                                 const ChannelScoreOptions& options) = 0;
+
+  /// Makes an int8 model of a float one. Ranges, biases and sensitivities come from the calibration
+  /// split, training from the train split (and `teacher`, if given), accuracies of the report from
+  /// the validation split; there is no way to give it other images.
+  virtual QuantizedModel quantize(const network::Model& model, const network::Model* teacher,
+                                  const QuantizeOptions& options, Progress& progress) = 0;
 
   /// Logits of a model on images of the validation split (never test): for parity with an export.
   virtual network::Tensor logits(const network::Model& model, const network::Tensor& images) = 0;

@@ -87,9 +87,9 @@ struct ExecutionPlan {
 /// Plans `network`, which should be in deployed form (other BatchNorms become Affine steps). Slices
 /// and concatenations are views wherever the producer can write with a stride, element-wise steps
 /// run in place when their input dies there, and buffers of disjoint lives share memory. With
-/// `quantization` every tensor is int8, but for steps that int8 kernels lack: those run in float
-/// between Dequantize and Quantize. \pre the model with it has no quantization_fault. Without it
-/// every tensor is of `floats`: Float or Half.
+/// `quantization` the tensors with scales are int8; what computes in float, and what int8 kernels
+/// lack, runs between Dequantize and Quantize. \pre the model with it has no quantization_fault.
+/// Without it every tensor is of `floats`: Float or Half.
 ExecutionPlan make_execution_plan(const network::Network& network,
                                   const network::Quantization* quantization = nullptr,
                                   Element floats = Element::Float);

@@ -1,6 +1,7 @@
 #include "device_agent/engine/lowering.h"
 
 #include <algorithm>
+#include <map>
 #include <variant>
 
 namespace lathe::device {
@@ -42,7 +43,10 @@ class Lowering {
       const auto index = static_cast<size_t>(node.id);
       if (!needed_[index]) continue;
       node_ = &node;
-      tensor_of_[index] = std::visit([this](const auto& op) { return lower_node(op); }, node.op);
+      integers_ =
+          quantization_ != nullptr && network::computes_in_integers(network_, *quantization_, node);
+      const int lowered = std::visit([this](const auto& op) { return lower_node(op); }, node.op);
+      tensor_of_[index] = rounded(lowered);
     }
     // A network whose output is needed always has its input needed too, unless the output has no
     // inputs at all.
@@ -55,7 +59,31 @@ class Lowering {
  private:
   SymbolicTensor& tensor(int index) { return result_.tensors[static_cast<size_t>(index)]; }
 
-  int input(size_t which) const { return tensor_of_[static_cast<size_t>(node_->inputs[which])]; }
+  // The tensor that the current node reads: floats, if it computes in float.
+  int input(size_t which) {
+    const int from = tensor_of_[static_cast<size_t>(node_->inputs[which])];
+    if (integers_ || tensor(from).element == Element::Float) return from;
+    const auto [known, added] = floats_of_.emplace(from, -1);
+    if (!added) return known->second;
+    return known->second = converted(Kernel::Dequantize, from);
+  }
+
+  // What a node computed in float, as the integers that its readers expect.
+  int rounded(int from) {
+    const bool wanted = quantization_ != nullptr && quantization_->outputs.count(node_->name) != 0;
+    if (!wanted || tensor(from).element == Element::Int8) return from;
+    return converted(Kernel::Quantize, from);
+  }
+
+  int converted(Kernel kernel, int from) {
+    const int to = add_like(from);
+    tensor(to).flattened_pixels = tensor(from).flattened_pixels;
+    tensor(to).element = kernel == Kernel::Quantize ? Element::Int8 : Element::Float;
+    tensor(to).scale = {};
+    if (kernel == Kernel::Quantize) tensor(to).scale = quantization_->outputs.at(node_->name);
+    add_step(kernel, from, to);
+    return to;
+  }
 
   int add_tensor(int64_t height, int64_t width, int64_t channels) {
     SymbolicTensor added;
@@ -69,7 +97,7 @@ class Lowering {
 
   // Gives a tensor the element type and scale of the current node's output.
   int as_output(int index) {
-    if (quantization_ == nullptr) return index;
+    if (!integers_) return index;
     tensor(index).element = Element::Int8;
     tensor(index).scale = quantization_->outputs.at(node_->name);
     return index;
@@ -97,7 +125,7 @@ class Lowering {
 
   // `from` at the scale of the current node's output, for what only moves values.
   int rescaled(int from) {
-    if (quantization_ == nullptr) return from;
+    if (!integers_) return from;
     if (tensor(from).scale == quantization_->outputs.at(node_->name)) return from;
     const int to = as_output(add_like(from));
     tensor(to).flattened_pixels = tensor(from).flattened_pixels;
@@ -145,7 +173,7 @@ class Lowering {
 
   int activate(int from, ActivationKind kind) {
     if (kind == ActivationKind::Identity) return rescaled(from);
-    if (quantization_ != nullptr) return add_lookup(from, as_output(add_like(from)), kind);
+    if (integers_) return add_lookup(from, as_output(add_like(from)), kind);
     const int to = add_like(from);
     switch (kind) {
       case ActivationKind::Relu:
@@ -230,7 +258,7 @@ class Lowering {
       const int64_t channels = tensor(part).channels;
       const int slot = add_alias(joined, offset, channels);
       --tensor(joined).uses;  // written through, not read
-      if (quantization_ != nullptr && tensor(part).scale != tensor(slot).scale) {
+      if (integers_ && tensor(part).scale != tensor(slot).scale) {
         add_lookup(part, slot, ActivationKind::Identity);
       } else {
         add_step(Kernel::Copy, part, slot).joins = true;
@@ -261,14 +289,10 @@ class Lowering {
 
   // A mean that leaves padding out divides by another number at the border; no int8 kernel does.
   int lower_padded_average() {
-    const int from = add_like(input(0));
-    tensor(from).element = Element::Float;
-    add_step(Kernel::Dequantize, input(0), from);
+    integers_ = false;
+    const int from = input(0);
     const int to = add_output_tensor();
-    const int mean = add_like(to);
-    tensor(mean).element = Element::Float;
-    add_step(Kernel::AveragePool, from, mean);
-    add_step(Kernel::Quantize, mean, to);
+    add_step(Kernel::AveragePool, from, to);
     return to;
   }
 
@@ -277,7 +301,7 @@ class Lowering {
   }
 
   int lower_node(const network::AveragePool& op) {
-    if (quantization_ != nullptr && op.padding > 0) return lower_padded_average();
+    if (integers_ && op.padding > 0) return lower_padded_average();
     const bool alias = op.kernel == 1 && op.stride == 1;
     return lower_pool(Kernel::AveragePool, alias ? rescaled(input(0)) : input(0), op.kernel,
                       op.stride);
@@ -332,6 +356,8 @@ class Lowering {
   const network::Network& network_;
   const network::Quantization* quantization_;  // null: all tensors are of floats_
   const Element floats_;
+  bool integers_ = false;         // whether the current node computes in integers
+  std::map<int, int> floats_of_;  // of int8 tensors that nodes in float read
   std::vector<bool> needed_;
   std::vector<int> tensor_of_;
   const Node* node_ = nullptr;

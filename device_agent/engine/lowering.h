@@ -51,8 +51,8 @@ struct LoweredNetwork {
 };
 
 /// Expands every node that the output needs into kernel calls; slices, flattenings and
-/// concatenations become aliases. `quantization` makes the tensors int8, or is null: they are of
-/// `floats` then.
+/// concatenations become aliases. `quantization` makes the tensors that it lists int8, or is null:
+/// all are of `floats` then.
 LoweredNetwork lower_to_kernels(const network::Network& network,
                                 const network::Quantization* quantization, Element floats);
 

@@ -2,6 +2,8 @@
 #include <cstring>
 
 #include "experiments/compression/criteria_study.h"
+#include "experiments/compression/int8_speed.h"
+#include "experiments/compression/quantisation_study.h"
 
 namespace {
 
@@ -15,6 +17,8 @@ using namespace lathe::study;
 
 constexpr Study kStudies[] = {
     {"criteria", criteria_main, "what each pruning criterion leaves of the accuracy"},
+    {"quantisation", quantisation_main, "what int8 costs by observer and method"},
+    {"int8_speed", int8_speed_main, "fp32 and int8 files on the engine of this build"},
 };
 
 }  // namespace
@@ -26,6 +30,6 @@ int main(int argc, char** argv) {
   std::printf(
       "Studies of compression. Usage: compression_study STUDY [OPTIONS]; STUDY --help has its "
       "options.\n");
-  for (const Study& study : kStudies) std::printf("  %-11s %s\n", study.name, study.what);
+  for (const Study& study : kStudies) std::printf("  %-12s %s\n", study.name, study.what);
   return argc > 1 && std::strcmp(argv[1], "--help") == 0 ? 0 : 2;
 }

@@ -7,20 +7,24 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 build=${BUILD:-$root/build/compression-study}
 cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DLATHE_BUILD_BENCHMARKS=ON \
-  -DLATHE_WITH_FLEET=OFF -DLATHE_BUILD_TESTS=OFF >/dev/null
+  -DLATHE_BUILD_TESTS=OFF >/dev/null
 ninja -C "$build" compression_study
 quick=""
 if [ "${1:-}" = --quick ]; then
   quick="--quick"
   shift
 fi
-[ $# -gt 0 ] || set -- criteria
+[ $# -gt 0 ] || set -- criteria quantisation
 for study in "$@"; do
   echo
   echo "== $study"
   case $study in
-    criteria) set -- ${quick:+--train-images 12000 --epochs 3} ;;
+    criteria) set -- $quick ${quick:+--train-images 12000 --epochs 3} ;;
+    quantisation)
+      set -- "$root/configs/spaces/mobilenet_28.yaml" \
+        ${quick:+--networks 2 --train-images 12000 --epochs 3 --binary-epochs 1}
+      ;;
     *) set -- ;;
   esac
-  "$build/bin/compression_study" "$study" --out "$here/results.json" $quick "$@"
+  "$build/bin/compression_study" "$study" --out "$here/results.json" "$@"
 done

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "supernet/executor/rounding.h"
 
 namespace lathe::supernet {
 namespace {
@@ -40,11 +41,7 @@ network::Model make_model(const network::Network& network, ParameterSource& para
 }
 
 at::Tensor model_logits(const network::Model& model, const at::Tensor& images, int64_t batch) {
-  at::NoGradGuard no_gradients;
-  const Plan plan = make_plan(model.network);
-  ModelParameters parameters(model.weights, images.device());
-  StoredBatchNorm policy;
-  const Executor executor(plan, parameters, policy);
+  const ModelExecutor executor(model, images.device());
   std::vector<at::Tensor> parts;
   for (int64_t begin = 0; begin < images.size(0); begin += batch) {
     parts.push_back(executor.run(images.narrow(0, begin, std::min(batch, images.size(0) - begin))));
@@ -54,11 +51,14 @@ at::Tensor model_logits(const network::Model& model, const at::Tensor& images, i
 
 search::AccuracyEstimate model_accuracy(const network::Model& model, const Batches& images,
                                         int64_t batch, at::Device device) {
-  const Plan plan = make_plan(model.network);
-  ModelParameters parameters(model.weights, device);
-  StoredBatchNorm policy;
-  const auto correct = count_correct(plan, parameters, policy, images, batch, [] {});
-  return search::accuracy_estimate(correct[0], images.size());
+  const ModelExecutor executor(model, device);
+  const BatchRanges ranges(images.size(), batch);
+  int64_t correct = 0;
+  for (int64_t b = 0; b < ranges.count; ++b) {
+    const Batch part = images.range(ranges.begin(b), ranges.begin(b + 1));
+    correct += executor.run(part.images).argmax(1).eq(part.labels).sum().item<int64_t>();
+  }
+  return search::accuracy_estimate(correct, images.size());
 }
 
 }  // namespace lathe::supernet

@@ -11,11 +11,12 @@ namespace lathe::supernet {
 network::Model make_model(const network::Network& network, ParameterSource& parameters,
                           const std::map<size_t, ChannelMoments>& moments);
 
-/// Returns the logits of a model (its own batch norm statistics) on images [N, C, H, W], in
-/// batches.
+/// Returns the logits of a model (its own batch norm statistics; in int8 if it is quantised) on
+/// images [N, C, H, W], in batches.
 at::Tensor model_logits(const network::Model& model, const at::Tensor& images, int64_t batch);
 
-/// Returns the accuracy of a model with its own statistics on `images`.
+/// Returns the accuracy of a model with its own statistics, in int8 if it is quantised, on
+/// `images`.
 search::AccuracyEstimate model_accuracy(const network::Model& model, const Batches& images,
                                         int64_t batch, at::Device device);
 

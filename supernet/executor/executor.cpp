@@ -48,10 +48,11 @@ at::Tensor StoredBatchNorm::run(size_t, const Step& step, const at::Tensor& x,
 }
 
 Executor::Executor(const Plan& plan, ParameterSource& parameters, BatchNormPolicy& batch_norm,
-                   const Regularisation& regularisation, Precision precision)
+                   const Regularisation& regularisation, Precision precision, OutputPolicy* outputs)
     : plan_(plan),
       batch_norm_(batch_norm),
       regularisation_(regularisation),
+      outputs_(outputs),
       networks_of_step_(plan.steps.size()) {
   if (regularisation.any()) plan_noise();
   parameters_.reserve(plan.steps.size());
@@ -132,6 +133,10 @@ void Executor::run(const at::Tensor& images,
       outputs[s] = batch_norm_.run(s, step, inputs[0], parameters_[s], in_place);
     } else {
       outputs[s] = run_operator(step, inputs, parameters_[s], in_place);
+    }
+    if (outputs_ != nullptr) {
+      inputs.clear();  // or what is read for the last time would look as if it were in use
+      outputs[s] = outputs_->run(s, step, std::move(outputs[s]));
     }
     for (const size_t network : networks_of_step_[s]) {
       result(network, outputs[s]);

@@ -81,14 +81,25 @@ struct Regularisation {
   bool any() const { return dropout > 0.0 || drop_connect > 0.0; }
 };
 
+/// What is done with the output of every step before later steps read it.
+class OutputPolicy {
+ public:
+  virtual ~OutputPolicy() = default;
+  /// Returns the output of step `index`, changed or not. `y` may be overwritten if it is the last
+  /// reference and gradients are off.
+  virtual at::Tensor run(size_t index, const Step& step, at::Tensor y) = 0;
+};
+
 /// Runs a plan's networks on batches of images, channels innermost in memory throughout. Parameters
 /// are fetched once, at construction. Not thread-safe.
 class Executor {
  public:
-  /// `plan` must outlive the executor. `precision`: of the products in convolutions and linear
-  /// layers; their results, batch norm and all else stay float.
+  /// `plan` and `outputs` (null: outputs stay as they are) must outlive the executor. `precision`: of
+  /// the products in convolutions and linear layers; their results, batch norm and all else stay
+  /// float.
   Executor(const Plan& plan, ParameterSource& parameters, BatchNormPolicy& batch_norm,
-           const Regularisation& regularisation = {}, Precision precision = Precision::Fp32);
+           const Regularisation& regularisation = {}, Precision precision = Precision::Fp32,
+           OutputPolicy* outputs = nullptr);
 
   /// Runs `images` [N, C, H, W] (any size: each network's input is resampled to its own resolution)
   /// and calls `result(network, output)` for every network as soon as its output is there. Without
@@ -108,6 +119,7 @@ class Executor {
   BatchNormPolicy& batch_norm_;
   Regularisation regularisation_;
   std::vector<double> drop_rates_;  ///< by step, of its first input; empty: no noise
+  OutputPolicy* outputs_;
   std::vector<std::vector<at::Tensor>> parameters_;
   std::vector<std::vector<size_t>> networks_of_step_;
 };

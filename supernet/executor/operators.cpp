@@ -38,7 +38,12 @@ class Runner {
       : step_(step), inputs_(inputs), parameters_(parameters), in_place_(in_place) {}
 
   at::Tensor operator()(const network::Conv2d& op) const {
-    if (!op.bias && is_depthwise(op, inputs_[0])) return depthwise(inputs_[0], parameters_[0], op);
+    if (is_depthwise(op, inputs_[0])) {
+      const at::Tensor y = depthwise(inputs_[0], parameters_[0], op);
+      if (!op.bias) return y;
+      const at::Tensor bias = parameters_[1].view({1, op.out_channels, 1, 1});
+      return at::GradMode::is_enabled() ? at::add(y, bias) : at::Tensor(y).add_(bias);
+    }
     const at::Tensor bias = op.bias ? parameters_[1] : at::Tensor();
     const at::Tensor x = inputs_[0].to(parameters_[0].scalar_type());
     // With one input channel LibTorch cannot see the format and answers row-major: convert once,

@@ -24,7 +24,8 @@ ActivationKind carried_activation(const network::Operator& op) {
 /// Adds the steps of one network to a plan that may hold them already.
 class PlanWriter {
  public:
-  explicit PlanWriter(Plan& plan) : plan_(plan) {}
+  explicit PlanWriter(Plan& plan, Activations activations = Activations::Joined)
+      : plan_(plan), activations_(activations) {}
 
   /// `digests` is empty for a plan of one network. Returns the step of every node.
   std::vector<int> add(const network::Network& network, const std::vector<network::Digest>& digests,
@@ -35,8 +36,9 @@ class PlanWriter {
       if (step_of[index(node.id)] >= 0) continue;  // joined to the node before it
       const Node* last = &node;
       ActivationKind activation = carried_activation(node.op);
-      if (const Node* next = following_activation(network, node, uses);
-          next && activation == ActivationKind::Identity) {
+      const Node* next =
+          activations_ == Activations::Joined ? following_activation(network, node, uses) : nullptr;
+      if (next && activation == ActivationKind::Identity) {
         activation = std::get<network::Activation>(next->op).kind;
         last = next;
       }
@@ -91,6 +93,7 @@ class PlanWriter {
   }
 
   Plan& plan_;
+  Activations activations_;
   std::unordered_map<network::Digest, int, network::DigestHash> by_digest_;
 };
 
@@ -119,7 +122,12 @@ int64_t Plan::peak_bytes(int64_t batch) const {
   return peak;
 }
 
-Plan make_plan(const network::Network& network) { return make_plan(network, {}); }
+Plan make_plan(const network::Network& network, Activations activations) {
+  Plan plan;
+  plan.results.resize(1);
+  PlanWriter(plan, activations).add(network, {}, 0);
+  return plan;
+}
 
 Plan make_plan(const network::Network& network, const std::vector<NodeId>& also) {
   Plan plan;

@@ -32,8 +32,11 @@ struct Plan {
   int64_t peak_bytes(int64_t batch) const;
 };
 
+/// Whether an Activation becomes a part of the step before it, or every node is a step.
+enum class Activations { Joined, Apart };
+
 /// Returns the steps of one network in node order, without digests.
-Plan make_plan(const network::Network& network);
+Plan make_plan(const network::Network& network, Activations activations = Activations::Joined);
 
 /// The same, giving the values of the nodes `also` besides: `results` holds the network's own
 /// first, then theirs. A node whose only use is an Activation gives the activated value.

@@ -9,6 +9,7 @@
 #include "network/onnx.h"
 #include "network/onnx_runtime_check.h"
 #include "network/passes.h"
+#include "network/quantized_executor.h"
 #include "network/reference_networks.h"
 #include "tests/network/onnx_text.h"
 #include "tests/support/integer_executor.h"
@@ -174,6 +175,19 @@ TEST_CASE("ONNX Runtime and exact integers agree on exported int8 networks") {
     size_t same = 0;
     for (size_t i = 0; i < kImages; ++i) same += our_top[i] == their_top[i] ? 1 : 0;
     CHECK(same >= kImages - 1);
+  }
+}
+
+TEST_CASE("ONNX Runtime and the definition agree on networks with float islands") {
+  for (const char* name : {"mobilenet_v2_0.35", "shufflenet_v2", "efficientnet_b0"}) {
+    CAPTURE(std::string(name));
+    const Network network = reference_network(name, {32, 3, 10});
+    const Model model =
+        test::mixed_model({network, test::trained_looking_weights(network, Rng(4))}, 0.4, Rng(4));
+    const Tensor image = test::random_tensor({1, 3, 32, 32}, Rng(5));
+    CHECK(!float_nodes(model.network, *model.quantization).empty());
+    CHECK(test::relative_difference(run_quantized(model, image),
+                                    run_with_onnx_runtime(to_onnx(model), image)) < 0.05);
   }
 }
 

@@ -151,6 +151,29 @@ TEST_CASE("Biases that are large beside their weights keep 32 bits") {
   CHECK(small.weights.at("conv.bias").values[1] == doctest::Approx(-5000.0).epsilon(1e-6));
 }
 
+TEST_CASE("Weights with a far value are clipped for the least squared error, others are not") {
+  Tensor weight = test::random_tensor({2, 1, 20, 20}, Rng(9));
+  weight.values[5] = 6.5F;  // of normal values
+  for (size_t i = 400; i < 800; ++i) weight.values[i] = i % 2 == 0 ? 1.0F : -1.0F;
+  const auto error = [&weight](float scale, size_t channel) {
+    const std::vector<int8_t> integers = quantized_weight(weight, std::vector<float>(2, scale));
+    double sum = 0.0;
+    for (size_t i = channel * 400; i < (channel + 1) * 400; ++i) {
+      const double difference =
+          double{weight.values[i]} - double{scale} * static_cast<double>(integers[i]);
+      sum += difference * difference;
+    }
+    return sum;
+  };
+  const std::vector<float> whole = weight_scales(weight, nullptr, 1.0F);
+  const std::vector<float> clipped = weight_scales(weight, nullptr, 1.0F, WeightClipping::Mse);
+  CHECK(clipped[1] == whole[1]);
+  CHECK(error(clipped[0], 0) <= error(whole[0], 0));
+  for (int i = 50; i <= 100; ++i) {
+    CHECK(error(clipped[0], 0) <= 1.1 * error(whole[0] * static_cast<float>(i) / 100.0F, 0));
+  }
+}
+
 TEST_CASE("What cannot be quantised is said") {
   CHECK(message_of<InvariantError>([] {
           quantize(small_model(), {{"image", {}}});
@@ -190,8 +213,9 @@ TEST_CASE("quantization_fault names what is missing") {
         "input image: scale = -1.000000, expected a positive number");
   CHECK(fault([](Quantization& q) { q.outputs["image"].zero_point = 128; }) ==
         "input image: zero point = 128, expected -128 to 127");
-  CHECK(fault([](Quantization& q) { q.weights.clear(); }) ==
-        "conv2d conv: weight conv.weight is not quantised");
+  CHECK(fault([](Quantization& q) { q.outputs.erase("image"); }) ==
+        "conv2d conv: its input image is not quantised");
+  CHECK(fault([](Quantization& q) { q.weights.clear(); }).empty());  // a float island
   CHECK(fault([](Quantization& q) { q.weights["conv.weight"] = {1.0F}; }) ==
         "conv2d conv: weight conv.weight has 1 scales, expected 2");
   CHECK(fault([](Quantization& q) { q.weights["conv.weight"][1] = 0.0F; }) ==

@@ -12,9 +12,7 @@ struct IntegerTensor {
   std::vector<int8_t> values;
 };
 
-/// Computes one node of a quantised model as the definition says: a layer's products of integers
-/// are summed exactly, other operators compute on what the integers stand for; the result is
-/// rounded to the nearest step, halves to even.
+/// network::run_quantized_node on integers: of a model that is quantised throughout.
 IntegerTensor run_integer_node(const network::Model& model, const network::Node& node,
                                const std::vector<const IntegerTensor*>& inputs);
 

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "network/passes.h"
+#include "network/quantized_executor.h"
 #include "supernet/compress/prune_schedule.h"
 #include "supernet/supernet.h"
 #include "tests/supernet/tiny_data.h"
@@ -83,6 +84,14 @@ TEST_CASE("A supernet trains, evaluates, extracts and tunes without the test fil
   CHECK(images.labels.size() == 20);
   const network::Tensor logits = supernet->logits(extracted.model, images.images);
   CHECK(test::relative_difference(logits, network::run_reference(extracted.model, images.images)) < 1e-4);
+
+  const QuantizedModel integers = supernet->quantize(extracted.model, nullptr, {}, no_progress());
+  CHECK(integers.report.before.top1 == extracted.validation.top1);
+  CHECK(integers.report.before.top1 - integers.report.after.top1 < 0.05);
+  CHECK(integers.report.calibration_images == 100);  // the whole split
+  CHECK(integers.report.layers.size() == integers.model.quantization->weights.size());
+  CHECK(test::relative_difference(supernet->logits(integers.model, images.images),
+                                  network::run_quantized(integers.model, images.images)) < 0.05);
 
   Supernet::FineTuneOptions tuning;
   tuning.epochs = 3;
