@@ -45,8 +45,8 @@ network::Model fine_tune_model(const network::Model& model, const network::Model
   const std::unique_ptr<Teacher> teacher =
       teacher_model ? std::make_unique<Teacher>(*teacher_model, device) : nullptr;
   const Plan plan = make_plan(model.network);
-  const Augmentation augmentation =
-      read_augmentation(options.data.augmentation, images.images().height);
+  Augmentation augmentation = options.data.augmentation;
+  augmentation.mixup = 0.0;  // its loss knows one label an image
   const int64_t batch_size = std::min(options.train.batch, images.size());
   const int64_t per_epoch = images.size() / batch_size;
   LearningRateSchedule schedule;

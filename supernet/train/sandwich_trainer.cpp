@@ -39,7 +39,7 @@ SandwichTrainer::SandwichTrainer(const search::SearchSpace& space, SharedWeights
       weights_(weights),
       images_(images),
       options_(options.train),
-      augmentation_(read_augmentation(options.data.augmentation, images.images().height)),
+      augmentation_(options.data.augmentation),
       seed_(Rng(options.seed).derive("train").seed()),
       threads_(options.threads),
       identity_(std::move(identity)),
