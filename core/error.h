@@ -29,6 +29,13 @@ class DeviceError : public Error {
   using Error::Error;
 };
 
+/// Another process of the same work died or stopped answering. What was saved is intact, and the same
+/// command goes on from there. Exit code 1.
+class PeerError : public Error {
+ public:
+  using Error::Error;
+};
+
 /// A broken contract inside lathe: a bug, not a user's mistake. Exit code 1.
 class InvariantError : public Error {
  public:

@@ -24,7 +24,17 @@ int64_t element_count(const Shape& shape);
 /// Index of a node in Network::nodes(); also names the node's single output tensor.
 using NodeId = int32_t;
 
-enum class ActivationKind { Identity, Relu, Relu6, HardSwish, Swish, HardSigmoid, Sigmoid };
+/// NegatedRelu is max(0, -x), the second half of CReLU.
+enum class ActivationKind {
+  Identity,
+  Relu,
+  Relu6,
+  HardSwish,
+  Swish,
+  HardSigmoid,
+  Sigmoid,
+  NegatedRelu
+};
 const char* to_string(ActivationKind kind);  ///< "relu6", "hard_swish", ...
 /// \throws ConfigError listing the names if there is none called `name`.
 ActivationKind activation_from_string(const std::string& name);

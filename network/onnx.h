@@ -18,9 +18,10 @@ struct OnnxExportOptions {
 };
 
 /// Returns the model as ONNX bytes (opset 17, IR version 8), with its weights inside. relu6 is
-/// Clip, swish is Sigmoid and Mul, channel shuffle is Reshape, Transpose, Reshape. A quantised
-/// model is written as QDQ: int8 weights and int32 biases with DequantizeLinear behind them, and
-/// every node's output through QuantizeLinear and DequantizeLinear (int8, one scale a tensor).
+/// Clip, swish is Sigmoid and Mul, negated relu is Neg and Relu, channel shuffle is Reshape,
+/// Transpose, Reshape. A quantised model is written as QDQ: int8 weights and int32 biases with
+/// DequantizeLinear behind them, and every node's output through QuantizeLinear and
+/// DequantizeLinear (int8, one scale a tensor).
 std::string to_onnx(const Model& model, const OnnxExportOptions& options = {});
 
 /// The same without weights: every initialiser is external data at `lathe:random?seed=N`, so that a

@@ -228,6 +228,12 @@ class GraphWriter {
       case ActivationKind::Sigmoid:
         append("Sigmoid", name, {from}, to);
         return;
+      case ActivationKind::NegatedRelu: {
+        const std::string negated = unique_name(name + "/negated");
+        append("Neg", name + "/negated", {from}, negated);
+        append("Relu", name, {negated}, to);
+        return;
+      }
     }
   }
 

@@ -76,6 +76,7 @@ class PatternFinder {
       const std::string& type = index_.node(i).op_type();
       if (type == "QuantizeLinear") is_quantized_ = true;
       if (type == "Mul") find_gate(i);
+      if (type == "Relu") find_negated_relu(i);
       if (type == "Div") find_divided(i);
       if (type == "Reshape") find_shuffle(i);
       if (type == "Add") find_biased_product(i);
@@ -109,6 +110,15 @@ class PatternFinder {
         return set_activation(index, ActivationKind::HardSwish, x, {divided});
       }
     }
+  }
+
+  /// relu(-x).
+  void find_negated_relu(int index) {
+    const onnx::NodeProto& node = index_.node(index);
+    if (node.input_size() != 1 || index_.uses(node.input(0)) != 1) return;
+    const int negation = index_.producer_of_type(node.input(0), index, "Neg");
+    if (negation == kNobody || index_.node(negation).input_size() != 1) return;
+    set_activation(index, ActivationKind::NegatedRelu, index_.node(negation).input(0), {negation});
   }
 
   /// relu6(x + 3) / 6 and x * relu6(x + 3) / 6, as older exporters write them.

@@ -16,7 +16,7 @@ constexpr ActivationName kActivationNames[] = {
     {ActivationKind::Identity, "identity"}, {ActivationKind::Relu, "relu"},
     {ActivationKind::Relu6, "relu6"},       {ActivationKind::HardSwish, "hard_swish"},
     {ActivationKind::Swish, "swish"},       {ActivationKind::HardSigmoid, "hard_sigmoid"},
-    {ActivationKind::Sigmoid, "sigmoid"},
+    {ActivationKind::Sigmoid, "sigmoid"},   {ActivationKind::NegatedRelu, "negated_relu"},
 };
 
 struct OperatorName {

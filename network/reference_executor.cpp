@@ -22,6 +22,8 @@ float activate(ActivationKind kind, float x) {
       return std::min(std::max(x + 3.0F, 0.0F), 6.0F) / 6.0F;
     case ActivationKind::Sigmoid:
       return 1.0F / (1.0F + std::exp(-x));
+    case ActivationKind::NegatedRelu:
+      return std::max(-x, 0.0F);
   }
   throw InvariantError("activation: unknown kind");
 }

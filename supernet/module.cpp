@@ -8,16 +8,20 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "core/memory.h"
+#include "supernet/compress/channel_scores.h"
+#include "supernet/compress/lesson_trainer.h"
 #include "supernet/data/dataset.h"
 #include "supernet/data/fetch.h"
 #include "supernet/data/splits.h"
+#include "supernet/distributed/work_group.h"
 #include "supernet/evaluate/extraction.h"
 #include "supernet/evaluate/subnet_evaluator.h"
 #include "supernet/executor/compute.h"
 #include "supernet/module_entry.h"
 #include "supernet/supernet.h"
-#include "supernet/train/fine_tune.h"
-#include "supernet/train/sandwich_trainer.h"
+#include "supernet/train/supernet_trainer.h"
+#include "supernet/training_memory.h"
 
 namespace lathe::supernet {
 namespace {
@@ -72,6 +76,25 @@ std::string number(double value) {
   return text;
 }
 
+std::string sampler_text(const SamplerOptions& sampler) {
+  if (sampler.name != "attentive") return sampler.name;
+  return sampler.name + " " + std::to_string(sampler.candidates) +
+         (sampler.train_worst ? " worst" : " best");
+}
+
+/// The teacher by its values: its file may move.
+std::string teacher_text(const SupernetOptions& options) {
+  if (!options.teacher) return "none";
+  std::string bytes;
+  for (const auto& [name, tensor] : options.teacher->weights) {
+    bytes += name;
+    bytes.append(reinterpret_cast<const char*>(tensor.values.data()),
+                 tensor.values.size() * sizeof(float));
+  }
+  return sha256_hex(bytes) + " " + number(options.train.teacher.weight) + " " +
+         number(options.train.teacher.temperature);
+}
+
 Identity identity_of(const search::SearchSpace& space, const SupernetOptions& options,
                      const DataSummary& summary, const SharedWeights& weights) {
   const TrainOptions& train = options.train;
@@ -82,7 +105,7 @@ Identity identity_of(const search::SearchSpace& space, const SupernetOptions& op
           {"seed", std::to_string(options.seed)},
           {"augmentation", to_string(options.data.augmentation)},
           {"epochs", number(train.epochs)},
-          {"sampler", train.sampler},
+          {"sampler", sampler_text(train.sampler)},
           {"random_subnets", std::to_string(train.random_subnets)},
           {"batch", std::to_string(train.batch)},
           {"learning_rate", number(train.learning_rate)},
@@ -90,7 +113,20 @@ Identity identity_of(const search::SearchSpace& space, const SupernetOptions& op
           {"momentum", number(train.momentum)},
           {"weight_decay", number(train.weight_decay)},
           {"label_smoothing", number(train.label_smoothing)},
-          {"gradient_clip", number(train.gradient_clip)}};
+          {"gradient_clip", number(train.gradient_clip)},
+          {"dropout", number(train.dropout)},
+          {"drop_connect", number(train.drop_connect)},
+          {"ema", number(train.ema)},
+          {"kernel_transform", train.kernel_transform ? "true" : "false"},
+          {"precision", train.precision == Precision::Bf16 ? "bf16" : "fp32"},
+          {"teacher", teacher_text(options)}};
+}
+
+/// What training alone sees.
+Identity data_identity(const SupernetOptions& options, const DataSummary& summary) {
+  return {{"dataset", summary.dataset},
+          {"train_hash", summary.train_hash},
+          {"augmentation", to_string(options.data.augmentation)}};
 }
 
 LabelledImages labelled(const Batches& images, int64_t count, int64_t resolution) {
@@ -121,30 +157,59 @@ class TorchSupernet : public Supernet {
  public:
   TorchSupernet(const search::SearchSpace& space, const SupernetOptions& options,
                 const std::filesystem::path& run_folder, const OpenedData& opened,
-                at::Device device)
+                at::Device device, WorkGroup* group)
       : options_(options),
         device_(device),
+        space_(space),
+        group_(group),
         summary_(summarise(opened.info, opened.splits, opened.images)),
         train_images_(select(opened.images, opened.splits.train), opened.info, device),
         calibration_(select(opened.images, opened.splits.calibration), opened.info, device),
         validation_(select(opened.images, opened.splits.validation), opened.info, device),
-        weights_(space.covering(), Rng(options.seed).derive("weights").seed(), device),
+        weights_(space.covering(), Rng(options.seed).derive("weights").seed(), device,
+                 options.train.kernel_transform),
         largest_(space.lower(space.largest())),
         smallest_(space.lower(space.smallest())),
         evaluator_(weights_, calibration_, validation_, options.evaluation, options.threads),
-        trainer_(space, weights_, train_images_, options,
-                 identity_of(space, options, summary_, weights_),
-                 {run_folder / "supernet" / "checkpoint.pt",
-                  run_folder / "supernet" / "metrics.jsonl"}) {}
+        trainer_(
+            space, weights_, train_images_, options,
+            identity_of(space, options, summary_, weights_),
+            {run_folder / "supernet" / "checkpoint.pt", run_folder / "supernet" / "metrics.jsonl"},
+            group == nullptr ? nullptr : &group->communicator()) {
+    if (group == nullptr) return;
+    evaluator_.share(group->communicator(), [group](const std::string& call) {
+      group->order({WorkOrder::Verb::Evaluate, call});
+    });
+  }
 
   const DataSummary& data() const override { return summary_; }
 
   std::vector<EpochRecord> train(Progress& progress, const std::function<bool()>& stop) override {
     evaluator_.forget();
+    if (!trained() && device_.is_cpu()) {
+      const int64_t images = train_images_.size() + calibration_.size() + validation_.size();
+      check_training_memory(estimate_training_memory(space_, options_.train, images),
+                            options_.train, available_memory_bytes());
+    }
+    if (leads() && !trained()) group_->order({WorkOrder::Verb::Train, ""});
     return translated(
         [&] { return trainer_.run(progress, stop, [this] { return measure_extremes(); }); });
   }
   bool trained() const override { return trainer_.finished(); }
+
+  /// Does what rank 0 calls for, until it wants another supernet or none.
+  WorkOrder serve(const std::function<bool()>& stop) {
+    while (true) {
+      const WorkOrder order = group_->next_order();
+      if (order.verb == WorkOrder::Verb::Train) {
+        train(no_progress(), stop);
+      } else if (order.verb == WorkOrder::Verb::Evaluate) {
+        translated([&] { evaluator_.help(space_, order.text); });
+      } else {
+        return order;
+      }
+    }
+  }
 
   search::AccuracyEvaluator& evaluator() override { return evaluator_; }
 
@@ -156,14 +221,39 @@ class TorchSupernet : public Supernet {
     });
   }
 
-  ExtractedModel fine_tune(const network::Model& model, const network::Model* teacher,
-                           const FineTuneOptions& tuning, Progress& progress) override {
+  std::vector<ExtractedModel> train_alone(const Lesson& lesson, Progress& progress,
+                                          const std::function<bool()>& stop) override {
+    return translated([&]() -> std::vector<ExtractedModel> {
+      const ComputeScope compute(options_.threads);
+      LessonTrainer trainer(lesson, train_images_, summary_.classes, options_,
+                            data_identity(options_, summary_), device_);
+      if (!trainer.run(progress, stop)) return {};
+      std::vector<ExtractedModel> trained;
+      for (size_t s = 0; s < lesson.students.size(); ++s) {
+        FrozenSlices parameters(trainer.weights(s));
+        trained.push_back(calibrated(lesson.students[s].network, parameters));
+      }
+      return trained;
+    });
+  }
+
+  ExtractedModel calibrate(const network::Model& model) override {
     return translated([&] {
       const ComputeScope compute(options_.threads);
-      const network::Model tuned =
-          fine_tune_model(model, teacher, train_images_, options_, tuning, device_, progress);
-      ModelParameters parameters(tuned.weights, device_);
-      return calibrated(tuned.network, parameters);
+      ModelParameters parameters(model.weights, device_);
+      return calibrated(model.network, parameters);
+    });
+  }
+
+  network::ChannelScores channel_scores(const network::Model& model,
+                                        const std::vector<network::ChannelGroup>& groups,
+                                        const ChannelScoreOptions& options) override {
+    if (!network::needs_images(options.criterion))
+      return network::weight_scores(model, groups, options.criterion, options.seed);
+    return translated([&] {
+      const ComputeScope compute(options_.threads);
+      return image_scores(model, groups, options.criterion, calibration_, options.images,
+                          options_.evaluation.batch, device_);
     });
   }
 
@@ -180,7 +270,7 @@ class TorchSupernet : public Supernet {
 
  private:
   std::pair<double, double> measure_extremes() {
-    const auto estimates = evaluator_.evaluate_networks({&largest_, &smallest_}, [] {});
+    const auto estimates = evaluator_.evaluate_together({&largest_, &smallest_});
     return {estimates[0].top1, estimates[1].top1};
   }
 
@@ -197,14 +287,18 @@ class TorchSupernet : public Supernet {
     return extracted;
   }
 
+  bool leads() const { return group_ != nullptr && group_->launch().rank == 0; }
+
   SupernetOptions options_;
   at::Device device_;
+  const search::SearchSpace& space_;
+  WorkGroup* group_;
   DataSummary summary_;
   Batches train_images_, calibration_, validation_;
   SharedWeights weights_;
   network::Network largest_, smallest_;
   SubnetEvaluator evaluator_;
-  SandwichTrainer trainer_;
+  SupernetTrainer trainer_;
 };
 
 class FileTestSplit : public TestSplit {
@@ -230,16 +324,51 @@ class FileTestSplit : public TestSplit {
   Batches images_;
 };
 
+/// Without a number of threads the processes of a machine divide its cores.
+std::unique_ptr<TorchSupernet> open_supernet(const search::SearchSpace& space,
+                                             SupernetOptions options,
+                                             const std::filesystem::path& run_folder,
+                                             WorkGroup* group) {
+  return translated([&] {
+    const Launch launch = group == nullptr ? Launch() : group->launch();
+    if (options.threads == 0) {
+      options.threads = std::max(1, usable_threads(0) / launch.local_size);
+    }
+    const at::Device device = select_device(options.device, launch.local_rank);
+    const OpenedData opened = open_training_files(options);
+    check_space(space, opened.info);
+    return std::make_unique<TorchSupernet>(space, options, run_folder, opened, device, group);
+  });
+}
+
 class TorchModule : public SupernetModule {
  public:
-  std::unique_ptr<Supernet> create(const search::SearchSpace& space, const SupernetOptions& options,
-                                   const std::filesystem::path& run_folder) override {
-    return translated([&]() -> std::unique_ptr<Supernet> {
-      const at::Device device = select_device(options.device);
-      const OpenedData opened = open_training_files(options);
-      check_space(space, opened.info);
-      return std::make_unique<TorchSupernet>(space, options, run_folder, opened, device);
+  std::unique_ptr<Group> join(const Launch& launch, const SupernetOptions& options) override {
+    return translated([&]() -> std::unique_ptr<Group> {
+      const at::Device device = select_device(options.device, launch.local_rank);
+      return std::make_unique<WorkGroup>(launch, connect(launch, device));
     });
+  }
+
+  std::unique_ptr<Supernet> create(const search::SearchSpace& space, const SupernetOptions& options,
+                                   const std::filesystem::path& run_folder, Group* group) override {
+    auto* work = static_cast<WorkGroup*>(group);
+    if (work != nullptr) work->order({WorkOrder::Verb::Create, ""});
+    return open_supernet(space, options, run_folder, work);
+  }
+
+  void serve(Group& group, const search::SearchSpace& space, const SupernetOptions& options,
+             const std::function<bool()>& stop) override {
+    auto& work = static_cast<WorkGroup&>(group);
+    WorkOrder order = work.next_order();
+    while (order.verb == WorkOrder::Verb::Create) {
+      order = open_supernet(space, options, {}, &work)->serve(stop);
+    }
+    if (order.verb != WorkOrder::Verb::End) {
+      throw InvariantError("serve: order = " + std::string(1, static_cast<char>(order.verb)) +
+                           ", expected a supernet first");
+    }
+    work.communicator().leave();
   }
 
   std::unique_ptr<TestSplit> open_test_split(const SupernetOptions& options,

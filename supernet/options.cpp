@@ -38,6 +38,31 @@ DataOptions read_data_options(ConfigSection section) {
 
 namespace {
 
+/// `sampler: NAME`, or `sampler: {name: NAME, ...}` with the keys of that one.
+void read_sampler_options(ConfigSection section, SamplerOptions& options) {
+  const std::vector<std::string> names = {"sandwich", "attentive", "uniform", "fair",
+                                          "progressive"};
+  if (!section.is_mapping("sampler")) {
+    options.name = section.choice("sampler", options.name, names);
+    return;
+  }
+  ConfigSection sampler = section.section("sampler");
+  options.name = sampler.choice("name", std::nullopt, names);
+  if (options.name == "attentive") {
+    options.candidates = sampler.integer("candidates", options.candidates, {2, 32});
+    options.train_worst = sampler.choice("train", "best", {"best", "worst"}) == "worst";
+  }
+  sampler.finish();
+}
+
+void read_teacher_options(ConfigSection section, TeacherOptions& options) {
+  if (!section.present()) return;
+  options.model = section.text("model", std::nullopt);
+  options.weight = section.real("weight", options.weight, {0.0, 1.0, true});
+  options.temperature = section.real("temperature", options.temperature, {0.1, 100.0});
+  section.finish();
+}
+
 void read_evaluation_options(ConfigSection section, EvaluationOptions& options) {
   options.batch = section.integer("batch", options.batch, {1, 100'000});
   options.calibration_images =
@@ -52,8 +77,10 @@ void read_evaluation_options(ConfigSection section, EvaluationOptions& options) 
 void read_supernet_options(ConfigSection section, SupernetOptions& options) {
   TrainOptions& train = options.train;
   train.epochs = section.real("epochs", train.epochs, {0.0, 1e6, true});
-  train.sampler = section.choice("sampler", train.sampler, {"sandwich"});
-  train.random_subnets = section.integer("random_subnets", train.random_subnets, {0, 64});
+  read_sampler_options(section, train.sampler);
+  const bool single_path = train.sampler.name == "uniform";
+  train.random_subnets =
+      section.integer("random_subnets", single_path ? 1 : train.random_subnets, {single_path, 64});
   train.batch = section.integer("batch", train.batch, {2, 1'000'000});
   train.learning_rate = section.real("learning_rate", train.learning_rate, {0.0, 100.0, true});
   const double usual_warmup = std::min(train.warmup_epochs, 0.1 * train.epochs);
@@ -62,6 +89,14 @@ void read_supernet_options(ConfigSection section, SupernetOptions& options) {
   train.weight_decay = section.real("weight_decay", train.weight_decay, {0.0, 1.0});
   train.label_smoothing = section.real("label_smoothing", train.label_smoothing, {0.0, 0.9});
   train.gradient_clip = section.real("gradient_clip", train.gradient_clip, {0.0, 1e9});
+  train.dropout = section.real("dropout", train.dropout, {0.0, 0.9});
+  train.drop_connect = section.real("drop_connect", train.drop_connect, {0.0, 0.9});
+  train.ema = section.real("ema", train.ema, {0.0, 0.999999});
+  train.kernel_transform = section.boolean("kernel_transform", train.kernel_transform);
+  read_teacher_options(section.section("teacher"), train.teacher);
+  // bf16 is faster for some spaces and slower for others (docs/distributed.md): never by itself.
+  const std::string precision = section.choice("precision", "auto", {"auto", "fp32", "bf16"});
+  train.precision = precision == "bf16" ? Precision::Bf16 : Precision::Fp32;
   train.checkpoint_interval_s =
       section.duration_s("checkpoint_interval", train.checkpoint_interval_s, {0.0, 1e9});
   if (train.warmup_epochs >= train.epochs) {

@@ -14,9 +14,12 @@
 #include "core/config.h"
 #include "core/progress.h"
 #include "network/network.h"
+#include "network/pruning/criteria.h"
 #include "search/evaluation/evaluators.h"
 #include "search/space/search_space.h"
 #include "supernet/data/augmentation.h"
+#include "supernet/distributed/launch.h"
+#include "supernet/standalone.h"
 
 namespace lathe::supernet {
 
@@ -36,17 +39,41 @@ struct DataOptions {
 /// The names that data.dataset may have.
 const std::vector<std::string>& dataset_names();
 
+/// Which subnets a training step trains: see supernet/train/samplers.h.
+struct SamplerOptions {
+  std::string name = "sandwich";  ///< sandwich, attentive, uniform, fair, progressive
+  int64_t candidates = 3;         ///< attentive: networks that one is chosen from
+  bool train_worst = false;       ///< attentive: the worst of them instead of the best
+};
+
+/// A trained network that the labels are joined by. Progressive shrinking has its own.
+struct TeacherOptions {
+  std::filesystem::path model;  ///< ONNX file; empty: none
+  double weight = 0.5;          ///< of the teacher's outputs in the loss; the labels have the rest
+  double temperature = 1.0;
+};
+
+/// Of the products in convolutions and linear layers while training. Weights, batch norm, losses
+/// and sums stay float, and evaluation is in float always.
+enum class Precision { Fp32, Bf16 };
+
 struct TrainOptions {
   double epochs = 12;
-  std::string sampler = "sandwich";
-  int64_t random_subnets = 2;  ///< per step, besides largest and smallest
+  SamplerOptions sampler;
+  int64_t random_subnets = 2;  ///< per step; sandwich and attentive: besides largest and smallest
   int64_t batch = 128;
   double learning_rate = 0.1;  ///< at the given batch; cosine to zero after the warm-up
   double warmup_epochs = 1;
   double momentum = 0.9;
   double weight_decay = 1e-4;  ///< not on BN and biases
   double label_smoothing = 0.0;
-  double gradient_clip = 1.0;  ///< by value; 0: none
+  double gradient_clip = 1.0;     ///< by value; 0: none
+  double dropout = 0.0;           ///< before the classifier, of the largest network alone
+  double drop_connect = 0.0;      ///< of the last residual branch, earlier ones less; the same
+  double ema = 0.0;               ///< decay of averaged weights, which are the result; 0: none
+  bool kernel_transform = false;  ///< smaller kernels are learned maps of larger ones' centres
+  TeacherOptions teacher;
+  Precision precision = Precision::Fp32;
   double checkpoint_interval_s = 1;  ///< longer where saving would take more than 2 % of the time
 };
 
@@ -61,6 +88,7 @@ struct SupernetOptions {
   DataOptions data;
   TrainOptions train;
   EvaluationOptions evaluation;
+  std::shared_ptr<const network::Model> teacher;  ///< what train.teacher.model holds
   uint64_t seed = 1;
   int threads = 0;              ///< 0: all usable cores
   std::string device = "auto";  ///< auto, cpu, cuda
@@ -87,7 +115,7 @@ struct DataSummary {
 struct EpochRecord {
   double epoch = 0;
   double learning_rate = 0;
-  double loss_largest = 0;  ///< mean training loss since the last record
+  double loss = 0;  ///< mean training loss since the last record of each step's first network
   double top1_largest = 0;  ///< on the search-validation split, recalibrated
   double top1_smallest = 0;
   double seconds = 0;       ///< of training, summed over resumes
@@ -129,15 +157,35 @@ class Supernet {
   /// Copies a subnet's slices and recalibrated statistics into a model of its own.
   virtual ExtractedModel extract(const network::Network& subnet) = 0;
 
-  /// Trains an extracted model further alone (cosine from `learning_rate`), distilling from
-  /// `teacher` if given.
-  struct FineTuneOptions {
-    double epochs = 1;
-    double learning_rate = 0.02;
-    uint64_t seed = 1;
+  /// Trains the lesson's students, each alone or with the others, on the training split; then
+  /// recalibrates and measures them as extract() does. Returns nothing if `stop` answered true
+  /// first: a later call continues from the lesson's checkpoint, bit by bit. \throws ConfigError if
+  /// a network does not fit the data; DataError if the checkpoint is of another lesson, or the loss
+  /// stays not finite.
+  virtual std::vector<ExtractedModel> train_alone(const Lesson& lesson, Progress& progress,
+                                                  const std::function<bool()>& stop) = 0;
+
+  /// Trains an extracted model further, distilling from `teacher` if given, to the end.
+  using FineTuneOptions = StandaloneOptions;
+  ExtractedModel fine_tune(const network::Model& model, const network::Model* teacher,
+                           const FineTuneOptions& options, Progress& progress) {
+    Lesson lesson{{model}, {}, options};
+    if (teacher != nullptr) lesson.teachers = {teacher};
+    return train_alone(lesson, progress, [] { return false; }).front();
+  }
+
+  /// Returns the model with its BN statistics recalibrated, measured on the validation split.
+  virtual ExtractedModel calibrate(const network::Model& model) = 0;
+
+  /// How important the channels of a model are; criteria of images look at the calibration split.
+  struct ChannelScoreOptions {
+    network::PruneCriterion criterion = network::PruneCriterion::Taylor;
+    int64_t images = 1000;  ///< at most the calibration split
+    uint64_t seed = 1;      ///< of the random control
   };
-  virtual ExtractedModel fine_tune(const network::Model& model, const network::Model* teacher,
-                                   const FineTuneOptions& options, Progress& progress) = 0;
+  virtual network::ChannelScores channel_scores(const network::Model& model,
+                                                const std::vector<network::ChannelGroup>& groups,
+                                                const ChannelScoreOptions& options) = 0;
 
   /// Logits of a model on images of the validation split (never test): for parity with an export.
   virtual network::Tensor logits(const network::Model& model, const network::Tensor& images) = 0;
@@ -153,15 +201,38 @@ class TestSplit {
   virtual LabelledImages images(int64_t count, int64_t resolution) = 0;
 };
 
+/// The processes that share a supernet's work, as one of them sees them. Rank 0 does everything
+/// that a process alone would do, and calls on the others to train and evaluate with it. If one of
+/// them dies or stops answering, what the others are at throws PeerError. Not thread-safe.
+class Group {
+ public:
+  virtual ~Group() = default;
+  virtual const Launch& launch() const = 0;
+  /// Tells the others why this process gives up. Does not throw.
+  virtual void give_up(const std::string& reason) noexcept = 0;
+  /// Rank 0: there is no more work; serve() of the others returns.
+  virtual void end() = 0;
+};
+
 /// Entry points of the module.
 class SupernetModule {
  public:
   virtual ~SupernetModule() = default;
-  /// Opens the training files (checking every image and label) and builds the shared weights.
-  /// \throws DataError naming the package, path, file and index of what is wrong.
+  /// Meets the other processes of `launch`. \throws PeerError if they do not come; ConfigError if
+  /// LibTorch cannot.
+  virtual std::unique_ptr<Group> join(const Launch& launch, const SupernetOptions& options) = 0;
+  /// Every rank but 0: does what rank 0 calls for until it ends the work. Nothing is written.
+  /// `stop` as in Supernet::train, where one process's wish stops all.
+  virtual void serve(Group& group, const search::SearchSpace& space, const SupernetOptions& options,
+                     const std::function<bool()>& stop) = 0;
+
+  /// Opens the training files (checking every image and label) and builds the shared weights. Rank
+  /// 0 of a group may pass it: train() and evaluator() then share their work. It must outlive the
+  /// supernet. \throws DataError naming the package, path, file and index of what is wrong.
   virtual std::unique_ptr<Supernet> create(const search::SearchSpace& space,
                                            const SupernetOptions& options,
-                                           const std::filesystem::path& run_folder) = 0;
+                                           const std::filesystem::path& run_folder,
+                                           Group* group = nullptr) = 0;
   virtual std::unique_ptr<TestSplit> open_test_split(const SupernetOptions& options,
                                                      const std::filesystem::path& ledger) = 0;
   /// Opens the data only, to check it before anything long starts: the training files whole, of the

@@ -85,6 +85,7 @@ const std::vector<Library>& libraries() {
        false,
        false},
       {"xnnpack", {"xnnpack", "pthreadpool"}, {"device_agent/engine"}, true, false},
+      {"onnxruntime", {"onnxruntime_c"}, {"device_agent/engine"}, false, false},
       {"boost.asio",
        {"boost/asio", "boost/beast"},
        {"latency/fleet", "device_agent", "cli"},

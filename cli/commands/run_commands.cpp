@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/progress.h"
 #include "search/evaluation/candidate.h"
+#include "supernet/training_memory.h"
 
 namespace lathe::cli {
 namespace {
@@ -48,12 +49,17 @@ std::string joined(const std::vector<std::string>& words) {
   return text;
 }
 
-void print_training(const supernet::SupernetOptions& options) {
+std::string megabytes(int64_t bytes) { return std::to_string(bytes / 1'000'000) + " MB"; }
+
+void print_training(const supernet::SupernetOptions& options, const search::SearchSpace& space) {
   std::printf("data       %s, %lld images for validation, %lld for calibration\n",
               options.data.dataset.c_str(), static_cast<long long>(options.data.validation),
               static_cast<long long>(options.data.calibration));
-  std::printf("supernet   %s, %g epochs, batch %lld\n", options.train.sampler.c_str(),
+  std::printf("supernet   %s, %g epochs, batch %lld\n", options.train.sampler.name.c_str(),
               options.train.epochs, static_cast<long long>(options.train.batch));
+  const auto memory = supernet::estimate_training_memory(space, options.train, 0);
+  std::printf("           about %s of memory for training, %s of it activations; besides the images\n",
+              megabytes(memory.total()).c_str(), megabytes(memory.activations).c_str());
 }
 
 void print_search(const RunConfig& config) {
@@ -118,7 +124,7 @@ void plan_command(const RunArguments& arguments) {
     std::printf("accuracy   looked up in %s, column %s; nothing is trained or exported\n",
                 config.accuracy->table.c_str(), config.accuracy->column.c_str());
   } else {
-    print_training(config.supernet);
+    print_training(config.supernet, *config.space);
   }
   std::printf("space      %s: %s architectures, %zu genes\n", config.space->name().c_str(),
               config.space->count().c_str(), config.space->genes().size());

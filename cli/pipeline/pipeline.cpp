@@ -70,6 +70,11 @@ bool Pipeline::run(Until until) {
 
 supernet::Supernet& Pipeline::supernet() {
   if (!supernet_) {
+    const auto& teacher = config_.supernet.train.teacher.model;
+    if (!teacher.empty() && !config_.supernet.teacher) {
+      config_.supernet.teacher =
+          std::make_shared<network::Model>(network::import_onnx(read_file(teacher)));
+    }
     supernet_ =
         supernet::load_supernet_module().create(*config_.space, config_.supernet, folder_.path());
   }

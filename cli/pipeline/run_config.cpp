@@ -296,6 +296,8 @@ RunConfig read_run_config(const std::filesystem::path& file,
   read_accuracy(root, config);
   config.supernet.data = supernet::read_data_options(root.section("data"));
   supernet::read_supernet_options(root.section("supernet"), config.supernet);
+  std::filesystem::path& teacher = config.supernet.train.teacher.model;
+  if (!teacher.empty()) teacher = beside(file, teacher);
   read_device_list(root.sections("devices"), config);
   ConfigSection search = root.section("search");
   config.search = search::read_search_options(search);

@@ -92,7 +92,7 @@ LATHE_FIELDS(Space, field("name", &T::name), field("count", &T::count), field("g
              field("smallest_params", &T::smallest_params),
              field("largest_params", &T::largest_params));
 LATHE_FIELDS(TrainingRecord, field("epoch", &T::epoch), field("learning_rate", &T::learning_rate),
-             field("loss_largest", &T::loss_largest), field("top1_largest", &T::top1_largest),
+             field("loss", &T::loss), field("top1_largest", &T::top1_largest),
              field("top1_smallest", &T::top1_smallest), field("images_per_s", &T::images_per_s),
              field("seconds", &T::seconds));
 LATHE_FIELDS(Agent, field("address", &T::address), field("agent_version", &T::agent_version),

@@ -11,6 +11,7 @@
 
 #include "core/error.h"
 #include "core/text.h"
+#include "device_agent/board/power_chip.h"
 #include "device_agent/board/system_files.h"
 
 namespace lathe::device {
@@ -21,6 +22,7 @@ namespace {
 
 constexpr int kMaxChannels = 16;  // of a hwmon chip
 constexpr char kHwmon[] = "sys/class/hwmon";
+constexpr char kMailbox[] = "dev/vcio";
 constexpr char kPowercap[] = "sys/class/powercap";
 
 /// The folders in `folder`, in order of name.
@@ -38,7 +40,16 @@ struct Shown {
   double value = 0.0;
 };
 
+std::optional<double> rails_w(const EnergySource& source) {
+  const std::optional<std::string> answer = ask_firmware(source.file, "pmic_read_adc");
+  return answer ? power_of_rails_w(*answer) : std::nullopt;
+}
+
 std::optional<double> shown_by(const EnergySource& source) {
+  if (source.kind == EnergySource::Kind::Rails) {
+    const std::optional<double> watts = rails_w(source);
+    return watts ? std::optional<double>(1e6 * *watts) : std::nullopt;
+  }
   const std::optional<int64_t> value = read_number(source.file);
   if (!value) return std::nullopt;
   if (source.kind != EnergySource::Kind::Product) return static_cast<double>(*value);
@@ -89,6 +100,16 @@ std::vector<EnergySource> energy_counters(const fs::path& chip) {
   return counters;
 }
 
+/// The power chip of a Raspberry Pi 5, which earlier ones lack.
+std::optional<EnergySource> power_chip(const fs::path& root) {
+  std::error_code error;
+  const std::string board = read_text(root / "proc/device-tree/compatible").value_or("");
+  if (board.find("bcm2712") == std::string::npos || !fs::exists(root / kMailbox, error)) {
+    return std::nullopt;
+  }
+  return EnergySource{"pmic rails", EnergySource::Kind::Rails, root / kMailbox, {}, 0.0};
+}
+
 /// The platform's or a package's counter; those of its parts (cores, memory) are in it.
 std::optional<EnergySource> rapl_counter(const fs::path& zone) {
   const std::string name = read_text(zone / "name").value_or("");
@@ -110,6 +131,8 @@ std::vector<EnergySource> all_sources(const fs::path& root) {
     for (EnergySource& source : power_sensors(chip)) sources.push_back(std::move(source));
     for (EnergySource& source : energy_counters(chip)) counters.push_back(std::move(source));
   }
+  std::optional<EnergySource> chip = power_chip(root);
+  if (chip) sources.push_back(std::move(*chip));
   for (const fs::path& zone : folders_in(root / kPowercap)) {
     std::optional<EnergySource> counter = rapl_counter(zone);
     if (counter) counters.push_back(std::move(*counter));
@@ -164,6 +187,7 @@ std::vector<fs::path> closed_energy_files(const fs::path& root) {
 
 EnergyMeter::EnergyMeter(const EnergySource& source, Clock& clock)
     : source_(source), clock_(clock) {
+  if (source.kind == EnergySource::Kind::Rails) return;
   file_ = ::open(source.file.c_str(), O_RDONLY | O_CLOEXEC);
   if (source.kind == EnergySource::Kind::Product) {
     voltage_ = ::open(source.voltage.c_str(), O_RDONLY | O_CLOEXEC);
@@ -177,18 +201,24 @@ EnergyMeter::EnergyMeter(const EnergySource& source, Clock& clock)
 }
 
 EnergyMeter::~EnergyMeter() {
-  ::close(file_);
+  if (file_ >= 0) ::close(file_);
   if (voltage_ >= 0) ::close(voltage_);
 }
 
 double EnergyMeter::read() const {
-  const auto number = [this](int descriptor) {
+  const auto fail = [this] {
+    throw DeviceError("energy sensor " + source_.name + ": " + source_.file.string() +
+                      " cannot be read any more");
+  };
+  if (source_.kind == EnergySource::Kind::Rails) {
+    const std::optional<double> watts = rails_w(source_);
+    if (!watts) fail();
+    return *watts;
+  }
+  const auto number = [&](int descriptor) {
     char text[64];
     const ssize_t count = ::pread(descriptor, text, sizeof text - 1, 0);
-    if (count <= 0) {
-      throw DeviceError("energy sensor " + source_.name + ": " + source_.file.string() +
-                        " cannot be read any more");
-    }
+    if (count <= 0) fail();
     text[count] = '\0';
     return static_cast<double>(std::strtoll(text, nullptr, 10));
   };

@@ -10,12 +10,13 @@
 
 namespace lathe::device {
 
-/// Where a board tells what it draws: a file of the kernel.
+/// Where a board tells what it draws: a file of the kernel, or the firmware behind one.
 struct EnergySource {
   enum class Kind {
     Counter,  ///< uJ since some moment
     Power,    ///< uW now
     Product,  ///< mA now, and in `voltage` mV
+    Rails,    ///< a Raspberry Pi's power chip, asked through its firmware (power_chip.h)
   };
   std::string name;  ///< "hwmon0 ina260 power1", "rapl package-0"
   Kind kind = Kind::Power;
@@ -40,7 +41,7 @@ std::vector<std::filesystem::path> closed_energy_files(const std::filesystem::pa
 /// Adds up what a source shows. Files are opened once and read again with pread. Not thread-safe.
 class EnergyMeter {
  public:
-  /// \throws DeviceError if the source cannot be opened.
+  /// The firmware is asked anew each time. \throws DeviceError if the source cannot be opened.
   EnergyMeter(const EnergySource& source, Clock& clock);
   ~EnergyMeter();
   EnergyMeter(const EnergyMeter&) = delete;

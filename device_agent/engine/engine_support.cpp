@@ -7,6 +7,8 @@
 #include <variant>
 
 #include "core/text.h"
+#include "network/passes.h"
+#include "network/quantize.h"
 
 namespace lathe::device {
 
@@ -15,6 +17,14 @@ namespace {
 template <size_t... I>
 std::vector<std::string> operator_names(std::index_sequence<I...>) {
   return {network::operator_name(network::Operator(std::in_place_index<I>))...};
+}
+
+// True if network::deploy would change the network (BatchNorms or activations of their own).
+bool needs_deploy(const network::Network& network) {
+  return std::any_of(network.nodes().begin(), network.nodes().end(), [](const network::Node& node) {
+    return std::holds_alternative<network::BatchNorm>(node.op) ||
+           std::holds_alternative<network::Activation>(node.op);
+  });
 }
 
 }  // namespace
@@ -39,11 +49,31 @@ void check_engine_options(const Engine& engine, const EngineOptions& options) {
   }
 }
 
-bool needs_deploy(const network::Network& network) {
-  return std::any_of(network.nodes().begin(), network.nodes().end(), [](const network::Node& node) {
-    return std::holds_alternative<network::BatchNorm>(node.op) ||
-           std::holds_alternative<network::Activation>(node.op);
-  });
+PreparedModel prepare_model(const Engine& engine, network::Model model,
+                            latency::Precision precision) {
+  if (precision != latency::Precision::Int8) {
+    model.quantization.reset();  // the floats are what its integers stand for
+    if (needs_deploy(model.network)) model = network::deploy(model);
+    return {std::move(model), precision};
+  }
+  if (!model.quantization && model.stand_in_weights) {
+    return {network::quantize_nominally(std::move(model)), precision, Scales::Nominal};
+  }
+  const std::string fault = network::quantization_fault(model);
+  if (!fault.empty()) {
+    throw EngineError(FailureKind::Unsupported,
+                      engine.name() + ": precision = int8, but " + fault +
+                          ", expected a quantised model (QDQ), or one without weights");
+  }
+  return {std::move(model), precision};
+}
+
+void require_meaning(const std::string& engine, Scales scales) {
+  if (scales == Scales::OfTheModel) return;
+  throw EngineError(FailureKind::Unsupported,
+                    engine +
+                        ": the model has no weights and no scales, so that its int8 outputs "
+                        "mean nothing; expected a quantised model (QDQ) to run on images");
 }
 
 int usable_cores() {

@@ -15,9 +15,25 @@ std::vector<std::string> all_operator_names();
 /// usable cores].
 void check_engine_options(const Engine& engine, const EngineOptions& options);
 
-/// Returns true if network::deploy would change the network (BatchNorms or activations of their
-/// own).
-bool needs_deploy(const network::Network& network);
+/// What the integers of a model stand for.
+enum class Scales { OfTheModel, Nominal };
+
+/// A model in the form that an engine runs it in.
+struct PreparedModel {
+  network::Model model;
+  latency::Precision precision = latency::Precision::Fp32;
+  Scales scales = Scales::OfTheModel;
+};
+
+/// Returns `model` as it runs at `precision`: deployed, without quantization unless it is int8. In
+/// int8 it must be quantised throughout; weights that stand for any get nominal scales.
+/// \throws EngineError Unsupported, naming the node that is not quantised.
+PreparedModel prepare_model(const Engine& engine, network::Model model,
+                            latency::Precision precision);
+
+/// \throws EngineError Unsupported if the scales are nominal, so that inputs and outputs would mean
+/// nothing.
+void require_meaning(const std::string& engine, Scales scales);
 
 /// Returns how many cores this process may run on (its affinity mask).
 int usable_cores();

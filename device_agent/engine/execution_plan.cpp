@@ -50,7 +50,17 @@ const char* to_string(Kernel kernel) {
   return "unknown";
 }
 
-int64_t element_bytes(Element element) { return element == Element::Float ? 4 : 1; }
+int64_t element_bytes(Element element) {
+  switch (element) {
+    case Element::Float:
+      return 4;
+    case Element::Half:
+      return 2;
+    case Element::Int8:
+      break;
+  }
+  return 1;
+}
 
 namespace {
 
@@ -232,8 +242,8 @@ class Planner {
 }  // namespace
 
 ExecutionPlan make_execution_plan(const network::Network& network,
-                                  const network::Quantization* quantization) {
-  return Planner(lower_to_kernels(network, quantization)).plan();
+                                  const network::Quantization* quantization, Element floats) {
+  return Planner(lower_to_kernels(network, quantization, floats)).plan();
 }
 
 }  // namespace lathe::device

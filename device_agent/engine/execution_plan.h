@@ -8,7 +8,7 @@
 
 namespace lathe::device {
 
-enum class Element { Float, Int8 };
+enum class Element { Float, Half, Int8 };
 int64_t element_bytes(Element element);
 
 /// The kernels that every operator of the IR is lowered to; what an engine has to provide.
@@ -62,7 +62,7 @@ struct PlanStep {
   /// FullyConnected of a flattened image: the input is [pixel, channel], so the weight's columns,
   /// written for [channel, pixel], are to be permuted. 1: nothing to permute.
   int64_t flattened_pixels = 1;
-  network::ActivationKind function = network::ActivationKind::Identity;  ///< of Lookup
+  network::ActivationKind function = network::ActivationKind::Identity;  ///< of Lookup and Affine
 };
 
 /// Memory shared by tensors whose lives do not overlap, one arena for all of them.
@@ -88,9 +88,11 @@ struct ExecutionPlan {
 /// and concatenations are views wherever the producer can write with a stride, element-wise steps
 /// run in place when their input dies there, and buffers of disjoint lives share memory. With
 /// `quantization` every tensor is int8, but for steps that int8 kernels lack: those run in float
-/// between Dequantize and Quantize. \pre the model with it has no quantization_fault.
+/// between Dequantize and Quantize. \pre the model with it has no quantization_fault. Without it
+/// every tensor is of `floats`: Float or Half.
 ExecutionPlan make_execution_plan(const network::Network& network,
-                                  const network::Quantization* quantization = nullptr);
+                                  const network::Quantization* quantization = nullptr,
+                                  Element floats = Element::Float);
 
 /// Sets the arena offsets (largest buffer first, each at the lowest free place) and returns the
 /// arena's bytes.

@@ -29,9 +29,11 @@ std::vector<bool> needed_nodes(const network::Network& network) {
 
 class Lowering {
  public:
-  Lowering(const network::Network& network, const network::Quantization* quantization)
+  Lowering(const network::Network& network, const network::Quantization* quantization,
+           Element floats)
       : network_(network),
         quantization_(quantization),
+        floats_(floats),
         needed_(needed_nodes(network)),
         tensor_of_(network.nodes().size(), -1) {}
 
@@ -60,6 +62,7 @@ class Lowering {
     added.height = height;
     added.width = width;
     added.channels = channels;
+    added.element = floats_;
     result_.tensors.push_back(added);
     return static_cast<int>(result_.tensors.size()) - 1;
   }
@@ -159,6 +162,12 @@ class Lowering {
         SymbolicStep& step = add_step(Kernel::Affine, from, to);
         step.low = 0.0F;
         step.high = 1.0F;
+        return to;
+      }
+      case ActivationKind::NegatedRelu: {
+        SymbolicStep& step = add_step(Kernel::Affine, from, to);
+        step.function = kind;
+        step.low = 0.0F;
         return to;
       }
       case ActivationKind::Swish: {
@@ -321,7 +330,8 @@ class Lowering {
   }
 
   const network::Network& network_;
-  const network::Quantization* quantization_;  // null: all tensors are float
+  const network::Quantization* quantization_;  // null: all tensors are of floats_
+  const Element floats_;
   std::vector<bool> needed_;
   std::vector<int> tensor_of_;
   const Node* node_ = nullptr;
@@ -331,8 +341,8 @@ class Lowering {
 }  // namespace
 
 LoweredNetwork lower_to_kernels(const network::Network& network,
-                                const network::Quantization* quantization) {
-  return Lowering(network, quantization).lower();
+                                const network::Quantization* quantization, Element floats) {
+  return Lowering(network, quantization, floats).lower();
 }
 
 }  // namespace lathe::device

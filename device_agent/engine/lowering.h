@@ -51,8 +51,9 @@ struct LoweredNetwork {
 };
 
 /// Expands every node that the output needs into kernel calls; slices, flattenings and
-/// concatenations become aliases. `quantization` is null or makes the tensors int8.
+/// concatenations become aliases. `quantization` makes the tensors int8, or is null: they are of
+/// `floats` then.
 LoweredNetwork lower_to_kernels(const network::Network& network,
-                                const network::Quantization* quantization);
+                                const network::Quantization* quantization, Element floats);
 
 }  // namespace lathe::device

@@ -45,8 +45,8 @@ std::string provide(AgentClient& client, const NamedNetwork& network) {
 
 }  // namespace
 
-Bench::Bench(const std::string& agent_program, int core)
-    : agent_program_(agent_program), core_(core) {
+Bench::Bench(const std::string& agent_program, int core, const std::string& engine_agent)
+    : agent_program_(agent_program), core_(core), engine_agent_(engine_agent) {
   latency::LocalAgent::Options options;
   options.program = agent_program;
   options.arguments = {"--cpu", std::to_string(core)};
@@ -57,12 +57,17 @@ Bench::Bench(const std::string& agent_program, int core)
 }
 
 LatencyEstimate Bench::measure(const NamedNetwork& network, const MeasurementPlan& plan) {
+  return need(measure(network, plan, job_options()));
+}
+
+Result<LatencyEstimate> Bench::measure(const NamedNetwork& network, const MeasurementPlan& plan,
+                                       const latency::JobOptions& options) {
   const std::string sha256 = provide(*client_, network);
   const auto lease = need(client_->acquire("study", kTimeoutS));
   MeasurementPlan own = plan;
   own.seed = next_job_;
-  return need(client_->measure(*lease, "study-" + std::to_string(next_job_++), sha256,
-                               job_options(), own, kTimeoutS));
+  return client_->measure(*lease, "study-" + std::to_string(next_job_++), sha256, options, own,
+                          kTimeoutS);
 }
 
 std::vector<double> round_trips(AgentClient& client, const NamedNetwork& network, int count) {

@@ -31,21 +31,29 @@ class TlsAgent {
 /// A local agent and one connection to it.
 class Bench {
  public:
-  /// Measures on `core`. \throws DeviceError if the agent does not start.
-  Bench(const std::string& agent_program, int core);
+  /// Measures on `core`. `engine_agent`: an agent with ONNX Runtime, or empty. \throws DeviceError
+  /// if the agent does not start.
+  Bench(const std::string& agent_program, int core, const std::string& engine_agent = "");
 
   int core() const { return core_; }
   const std::string& agent_program() const { return agent_program_; }
+  const std::string& engine_agent() const { return engine_agent_; }
   const latency::AgentDescription& board() const { return board_; }
 
   /// Measures under a lease of its own. \throws DeviceError if the measurement fails.
   latency::LatencyEstimate measure(const NamedNetwork& network,
                                    const latency::MeasurementPlan& plan);
+  /// The same with an engine, a precision or a memory limit of one's own.
+  Result<latency::LatencyEstimate> measure(const NamedNetwork& network,
+                                           const latency::MeasurementPlan& plan,
+                                           const latency::JobOptions& options);
   latency::AgentClient& client() { return *client_; }
+  int agent_process() const { return agent_->process_id(); }
 
  private:
   std::string agent_program_;
   int core_;
+  std::string engine_agent_;
   std::unique_ptr<latency::LocalAgent> agent_;
   std::unique_ptr<latency::AgentClient> client_;
   latency::AgentDescription board_;

@@ -68,6 +68,10 @@ std::vector<NamedNetwork> mixed_networks() {
   return networks;
 }
 
+NamedNetwork mobilenet_v2_224() {
+  return {"mobilenet_v2@224", network::reference_network("mobilenet_v2")};
+}
+
 std::vector<NamedNetwork> close_networks(int count) {
   std::vector<NamedNetwork> networks;
   for (int i = 0; i < count; ++i) {

@@ -129,6 +129,46 @@ json study_coverage(Bench& bench, bool quick) {
           {"networks", rows}};
 }
 
+json study_cheap(Bench& bench, bool quick) {
+  constexpr double kTfliteDefault_s = 1.5;  // 0.5 s of warm-up, then 1 s and 50 runs
+  std::vector<NamedNetwork> networks = first(mixed_networks(), quick ? 4 : 12);
+  networks.push_back(mobilenet_v2_224());
+  const int repeats = quick ? 3 : 8;
+  std::vector<double> walls;
+  int precise = 0;
+  json rows = json::array();
+  for (const NamedNetwork& network : networks) {
+    std::vector<double> seconds, widths;
+    double median_ms = 0.0;
+    for (int i = 0; i < repeats; ++i) {
+      const LatencyEstimate estimate = bench.measure(network, {});
+      median_ms = estimate.median_ms;
+      if (median_ms >= 20.0) continue;
+      seconds.push_back(estimate.wall_s);
+      const Interval& interval = estimate.interval_ms;
+      widths.push_back(0.5 * (interval.high - interval.low) / median_ms);
+      precise += widths.back() <= 0.0101 ? 1 : 0;
+    }
+    if (seconds.empty()) continue;
+    walls.insert(walls.end(), seconds.begin(), seconds.end());
+    rows.push_back({{"network", network.name},
+                    {"median_ms", median_ms},
+                    {"wall_s", median(seconds)},
+                    {"half_width", median(widths)}});
+  }
+  std::printf(
+      "to 1 %%: %.2f s a measurement, 9 of 10 within %.2f s (TFLite's defaults: %.1f s), "
+      "reached by %.0f %%\n",
+      median(walls), quantile(walls, 0.9), kTfliteDefault_s, 100.0 * share(precise, walls.size()));
+  return {{"measurements", walls.size()},
+          {"wall_s", median(walls)},
+          {"p90_wall_s", quantile(walls, 0.9)},
+          {"tflite_default_s", kTfliteDefault_s},
+          {"share_of_tflite", median(walls) / kTfliteDefault_s},
+          {"reached_1_percent", share(precise, walls.size())},
+          {"networks", rows}};
+}
+
 json study_disturbance(Bench& bench, bool quick) {
   const std::vector<NamedNetwork> networks = first(mixed_networks(), quick ? 3 : 6);
   const int other = bench.core() == 0 ? 1 : 0;
@@ -222,7 +262,7 @@ json study_overhead(Bench& bench, bool quick) {
 
 json study_sharing(Bench& bench, bool quick) {
   const std::vector<NamedNetwork> networks = first(mixed_networks(), quick ? 4 : 8);
-  const int repeats = quick ? 4 : 10;
+  const int repeats = quick ? 4 : 6;
   const int other = bench.core() == 0 ? 1 : 0;
   struct Mode {
     const char* name;

@@ -18,7 +18,22 @@ nlohmann::json study_disturbance(Bench& bench, bool quick);
 nlohmann::json study_ranking(Bench& bench, bool quick);
 /// Round trip of an empty job, in plain text and with TLS both ways.
 nlohmann::json study_overhead(Bench& bench, bool quick);
+/// Wall time of a measurement to 1 % of models under 20 ms, against TFLite's defaults.
+nlohmann::json study_cheap(Bench& bench, bool quick);
+/// Coverage and errors on simulated boards with a Raspberry Pi's heavy tails, beside the mean of 50
+/// runs.
+nlohmann::json study_simulated(Bench& bench, bool quick);
+/// The controller's CPU time with 50 agents that each end a job every 1.3 s.
+nlohmann::json study_controller(Bench& bench, bool quick);
+/// Memory of the agent without work, the memory limits that MobileNetV2-224 runs under, and sizes
+/// of the bundles.
+nlohmann::json study_small(Bench& bench, bool quick);
+/// MobileNetV2-224 on XNNPACK against ONNX Runtime, fresh processes taking turns.
+nlohmann::json study_speed(Bench& bench, bool quick);
 /// Measuring beside training: a reserved core, alternating phases, or neither.
 nlohmann::json study_sharing(Bench& bench, bool quick);
+
+/// Serves the agents of study_controller until its input ends; prints their addresses on one line.
+int serve_agents();
 
 }  // namespace lathe::study

@@ -11,7 +11,7 @@ const std::map<std::string, const BlockFamily*>& table() {
   static const std::map<std::string, const BlockFamily*> families = [] {
     std::map<std::string, const BlockFamily*> by_name;
     for (const BlockFamily* family :
-         {&conv_family(), &mbconv_family(), &residual_basic_family(), &residual_bottleneck_family(),
+         {&conv_family(), &conv_crelu_family(), &mbconv_family(), &residual_basic_family(), &residual_bottleneck_family(),
           &separable_family(), &shuffle_v1_family(), &shuffle_v2_family()}) {
       by_name[family->name()] = family;
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "supernet/evaluate/shares.h"
 #include "supernet/executor/compute.h"
 
 namespace lathe::supernet {
@@ -78,6 +79,33 @@ std::vector<search::AccuracyEstimate> SubnetEvaluator::evaluate_batches(
   return estimates;
 }
 
+std::vector<search::AccuracyEstimate> SubnetEvaluator::evaluate_shared(
+    const std::vector<const network::Network*>& networks, const Pass& pass, const BatchDone& done) {
+  const std::vector<size_t> ends = share_ends(networks, group_->size());
+  const auto rank = static_cast<size_t>(group_->rank());
+  const auto begin = networks.begin() + static_cast<std::ptrdiff_t>(rank == 0 ? 0 : ends[rank - 1]);
+  const auto end = networks.begin() + static_cast<std::ptrdiff_t>(ends[rank]);
+  return join_shares(group_->gather(to_bytes(evaluate_batches({begin, end}, pass, done)),
+                                    "the accuracies of a population"));
+}
+
+void SubnetEvaluator::help(const search::SearchSpace& space, const std::string& text) {
+  const WorkCall call = parse_work_call(text);
+  std::vector<network::Network> lowered;
+  lowered.reserve(call.architectures.size());
+  for (const auto& architecture : call.architectures) lowered.push_back(space.lower(architecture));
+  std::vector<const network::Network*> networks;
+  for (const network::Network& network : lowered) networks.push_back(&network);
+  evaluate_shared(networks, {call.batches, call.in_parts}, [] {});
+}
+
+std::vector<search::AccuracyEstimate> SubnetEvaluator::evaluate_together(
+    const std::vector<const network::Network*>& networks) {
+  const Pass pass = {{0, validation_ranges().count}};
+  return is_shared() ? evaluate_shared(networks, pass, [] {})
+                     : evaluate_batches(networks, pass, [] {});
+}
+
 std::vector<search::AccuracyEstimate> SubnetEvaluator::evaluate_networks(
     const std::vector<const network::Network*>& networks, const BatchDone& done) {
   return evaluate_batches(networks, {{0, validation_ranges().count}}, done);
@@ -116,27 +144,34 @@ std::vector<Result<search::AccuracyEstimate>> SubnetEvaluator::evaluate_new(
     Progress& progress) {
   // Networks not seen before, each once, neighbours sharing prefixes so that halving a forest keeps
   // them together.
-  std::map<std::vector<network::Digest>, const network::Network*> fresh;
+  std::map<std::vector<network::Digest>, const search::Candidate*> fresh;
   std::vector<network::Digest> results(candidates.size());
   for (size_t c = 0; c < candidates.size(); ++c) {
     if (!candidates[c].network) continue;
     const network::Network& network = *candidates[c].network;
     auto digests = network::node_digests(network, network::DigestKind::Computation);
     results[c] = digests[static_cast<size_t>(network.output())];
-    if (known.count(results[c]) == 0) fresh.emplace(std::move(digests), &network);
+    if (known.count(results[c]) == 0) fresh.emplace(std::move(digests), &candidates[c]);
   }
   std::vector<const network::Network*> networks;
-  for (const auto& [digests, network] : fresh) networks.push_back(network);
+  WorkCall call{pass.batches, pass.in_parts, {}};
+  for (const auto& [digests, candidate] : fresh) {
+    networks.push_back(candidate->network.get());
+    call.architectures.push_back(candidate->architecture);
+  }
   if (!networks.empty()) {
     int64_t done = 0;
     const int64_t fewer = validation_ranges().count - (pass.batches.end - pass.batches.begin);
     progress.begin("accuracy of " + std::to_string(networks.size()) + " networks",
                    batches_per_forest() - fewer, "batch");
-    const auto estimates = evaluate_batches(networks, pass, [&] { progress.update(++done, ""); });
+    const auto count = [&] { progress.update(++done, ""); };
+    if (is_shared()) call_(to_string(call));
+    const auto estimates = is_shared() ? evaluate_shared(networks, pass, count)
+                                       : evaluate_batches(networks, pass, count);
     progress.end();
     size_t n = 0;
-    for (const auto& [digests, network] : fresh) {
-      known[digests[static_cast<size_t>(network->output())]] = estimates[n++];
+    for (const auto& [digests, candidate] : fresh) {
+      known[digests[static_cast<size_t>(candidate->network->output())]] = estimates[n++];
     }
   }
   std::vector<Result<search::AccuracyEstimate>> values;

@@ -6,12 +6,14 @@
 #include <optional>
 
 #include "core/error.h"
+#include "supernet/executor/group_batch_norm.h"
 #include "supernet/executor/kernels/channel_kernels.h"
 
 namespace lathe::supernet {
 namespace {
 
 using network::ActivationKind;
+using Moments = GroupMoments;
 
 constexpr int64_t kTargetWidth = 512;  // columns that a kernel sees at least, channels repeated
 constexpr int64_t kChunks = 32;  // partial sums; fixed, so that sums do not depend on the threads
@@ -32,6 +34,7 @@ std::optional<ActivationBounds> kernel_bounds(ActivationKind kind) {
       return ActivationBounds{KernelActivation::HardSigmoid, 0.0, 0.0};
     case ActivationKind::Swish:
     case ActivationKind::Sigmoid:
+    case ActivationKind::NegatedRelu:
       return std::nullopt;
   }
   throw InvariantError("batch norm: unknown activation");
@@ -111,10 +114,6 @@ at::Tensor from_doubles(const std::vector<double>& values, const at::Tensor& lik
   return tensor;
 }
 
-struct Moments {
-  std::vector<double> mean, variance;
-};
-
 /// Mean and biased variance of every channel, summed around the first pixel so that large means do
 /// not cancel.
 template <typename T>
@@ -137,6 +136,7 @@ Moments moments_of(const at::Tensor& x) {
     moments.mean[c] = origin[c] + shifted;
     moments.variance[c] = std::max(0.0, square - shifted * shifted);
   }
+  moments.count = static_cast<double>(rows.pixels);
   return moments;
 }
 
@@ -172,7 +172,7 @@ at::Tensor apply_affine(const at::Tensor& x, const Affine& affine, const Activat
 template <typename T>
 std::vector<at::Tensor> backward_of(const at::Tensor& x, const at::Tensor& dy,
                                     const Moments& moments, const Affine& affine,
-                                    const ActivationBounds& bounds) {
+                                    const ActivationBounds& bounds, Communicator* group) {
   const Rows rows(x);
   const T* value = x.data_ptr<T>();
   const T* gradient = dy.data_ptr<T>();
@@ -185,17 +185,17 @@ std::vector<at::Tensor> backward_of(const at::Tensor& x, const at::Tensor& dy,
     channel_kernels<T>().backward_sums(value + first, gradient + first, count, width, scale.data(),
                                        shift.data(), mean.data(), bounds, part, part + rows.width);
   });
-  std::vector<double> sum;
-  std::vector<double> product;
-  rows.reduce(parts, sum, product);
-  std::vector<double> gamma_gradient(sum.size());
-  std::vector<double> slope(sum.size());
-  std::vector<double> offset(sum.size());
-  const auto pixels = static_cast<double>(rows.pixels);
-  for (size_t c = 0; c < sum.size(); ++c) {
-    gamma_gradient[c] = product[c] * affine.inverse[c];
-    slope[c] = -affine.scale[c] * affine.inverse[c] * gamma_gradient[c] / pixels;
-    offset[c] = -affine.scale[c] * sum[c] / pixels - slope[c] * moments.mean[c];
+  GradientSums own;
+  rows.reduce(parts, own.plain, own.product);
+  const GradientSums all = pooled_over(group, own);
+  std::vector<double> gamma_gradient(own.plain.size());
+  std::vector<double> slope(own.plain.size());
+  std::vector<double> offset(own.plain.size());
+  for (size_t c = 0; c < own.plain.size(); ++c) {
+    gamma_gradient[c] = own.product[c] * affine.inverse[c];
+    const double inverse_square = affine.inverse[c] * affine.inverse[c];
+    slope[c] = -affine.scale[c] * inverse_square * all.product[c] / moments.count;
+    offset[c] = -affine.scale[c] * all.plain[c] / moments.count - slope[c] * moments.mean[c];
   }
   const std::vector<T> wide_slope = rows.widened<T>(slope);
   const std::vector<T> wide_offset = rows.widened<T>(offset);
@@ -206,7 +206,7 @@ std::vector<at::Tensor> backward_of(const at::Tensor& x, const at::Tensor& dy,
                                        scale.data(), shift.data(), wide_slope.data(),
                                        wide_offset.data(), bounds);
   });
-  return {dx, from_doubles<T>(gamma_gradient, x), from_doubles<T>(sum, x)};
+  return {dx, from_doubles<T>(gamma_gradient, x), from_doubles<T>(own.plain, x)};
 }
 
 /// Batch norm and activation as one differentiable operation: of the activations only the input is
@@ -215,17 +215,20 @@ class FusedBatchNorm : public torch::autograd::Function<FusedBatchNorm> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& input,
                             const at::Tensor& gamma, const at::Tensor& beta, double epsilon,
-                            int64_t kind) {
+                            int64_t kind, Communicator* group) {
     const at::Tensor x = channels_innermost(input);
     const ActivationBounds bounds = *kernel_bounds(static_cast<ActivationKind>(kind));
     const bool is_float = x.scalar_type() == at::kFloat;
-    const Moments moments = is_float ? moments_of<float>(x) : moments_of<double>(x);
+    const Moments moments =
+        pooled_over(group, is_float ? moments_of<float>(x) : moments_of<double>(x));
     const Affine affine(moments, gamma, beta, epsilon);
     context->save_for_backward({x, gamma, beta});
     context->saved_data["mean"] = moments.mean;
     context->saved_data["variance"] = moments.variance;
+    context->saved_data["count"] = moments.count;
     context->saved_data["epsilon"] = epsilon;
     context->saved_data["kind"] = kind;
+    context->saved_data["group"] = reinterpret_cast<int64_t>(group);
     return is_float ? apply_affine<float>(x, affine, bounds, false)
                     : apply_affine<double>(x, affine, bounds, false);
   }
@@ -235,15 +238,17 @@ class FusedBatchNorm : public torch::autograd::Function<FusedBatchNorm> {
     const auto saved = context->get_saved_variables();
     const at::Tensor& x = saved[0];
     const Moments moments{context->saved_data["mean"].toDoubleVector(),
-                          context->saved_data["variance"].toDoubleVector()};
+                          context->saved_data["variance"].toDoubleVector(),
+                          context->saved_data["count"].toDouble()};
     const Affine affine(moments, saved[1], saved[2], context->saved_data["epsilon"].toDouble());
     const ActivationBounds bounds =
         *kernel_bounds(static_cast<ActivationKind>(context->saved_data["kind"].toInt()));
+    auto* group = reinterpret_cast<Communicator*>(context->saved_data["group"].toInt());
     const at::Tensor dy = channels_innermost(gradients[0]);
     auto results = x.scalar_type() == at::kFloat
-                       ? backward_of<float>(x, dy, moments, affine, bounds)
-                       : backward_of<double>(x, dy, moments, affine, bounds);
-    return {results[0], results[1], results[2], at::Tensor(), at::Tensor()};
+                       ? backward_of<float>(x, dy, moments, affine, bounds, group)
+                       : backward_of<double>(x, dy, moments, affine, bounds, group);
+    return {results[0], results[1], results[2], at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -297,21 +302,25 @@ at::Tensor activate(const at::Tensor& x, ActivationKind activation) {
       return at::hardsigmoid(x);
     case ActivationKind::Sigmoid:
       return at::sigmoid(x);
+    case ActivationKind::NegatedRelu:
+      return at::relu(x.neg());
   }
   throw InvariantError("activate: unknown activation");
 }
 
 at::Tensor batch_norm_train(const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta,
-                            double epsilon, ActivationKind activation) {
+                            double epsilon, ActivationKind activation, Communicator* group) {
   if (!has_kernels(x)) {
-    const at::Tensor y =
-        at::batch_norm(x, gamma, beta, {}, {}, /*training=*/true, /*momentum=*/0.0, epsilon,
-                       /*cudnn_enabled=*/true);
+    const bool together = group != nullptr && !group->alone();
+    const at::Tensor y = together
+                             ? group_batch_norm(x, gamma, beta, epsilon, *group)
+                             : at::batch_norm(x, gamma, beta, {}, {}, /*training=*/true,
+                                              /*momentum=*/0.0, epsilon, /*cudnn_enabled=*/true);
     return activate(y, activation);
   }
   const bool fused = kernel_bounds(activation).has_value();
   const auto kind = static_cast<int64_t>(fused ? activation : ActivationKind::Identity);
-  const at::Tensor y = FusedBatchNorm::apply(x, gamma, beta, epsilon, kind);
+  const at::Tensor y = FusedBatchNorm::apply(x, gamma, beta, epsilon, kind, group);
   return fused ? y : activate(y, activation);
 }
 
@@ -319,8 +328,7 @@ at::Tensor batch_norm_collect(const at::Tensor& input, const at::Tensor& gamma,
                               const at::Tensor& beta, double epsilon, ActivationKind activation,
                               bool in_place, ChannelMoments& moments) {
   if (!has_kernels(input)) {
-    std::vector<int64_t> dims = {0};
-    for (int64_t d = 2; d < input.dim(); ++d) dims.push_back(d);
+    const std::vector<int64_t> dims = all_but_channels(input);
     const at::Tensor wide = input.to(at::kDouble);
     moments = {wide.mean(dims), wide.var(dims, /*unbiased=*/false), input.numel() / input.size(1)};
     return batch_norm_given(input, gamma, beta, moments.mean, moments.variance, epsilon, activation,
@@ -346,7 +354,7 @@ at::Tensor batch_norm_given(const at::Tensor& input, const at::Tensor& gamma,
     return activate(y, activation);
   }
   const at::Tensor x = channels_innermost(input);
-  const Moments moments{to_doubles(mean), to_doubles(variance)};
+  const Moments moments{to_doubles(mean), to_doubles(variance), 0.0};
   return normalise(x, moments, gamma, beta, epsilon, activation, in_place || !x.is_same(input));
 }
 

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "network/network.h"
+#include "supernet/distributed/communicator.h"
 #include "supernet/torch_headers.h"
 
 namespace lathe::supernet {
@@ -28,9 +29,12 @@ class PooledMoments {
 };
 
 /// Normalises by the batch's own statistics, then activates. Differentiable in x, gamma and beta.
-/// x: [N, C, H, W] (channels_last is fastest) or [N, C].
+/// x: [N, C, H, W] (channels_last is fastest) or [N, C]. `group`: the processes of which each has a
+/// part of the batch, of any size; all normalise by the whole batch's statistics. The gradients of
+/// gamma and beta are this part's share: those of all processes add up to the whole batch's.
 at::Tensor batch_norm_train(const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta,
-                            double epsilon, network::ActivationKind activation);
+                            double epsilon, network::ActivationKind activation,
+                            Communicator* group = nullptr);
 
 /// The same without gradients; returns the batch's moments besides. `in_place`: x may be
 /// overwritten.

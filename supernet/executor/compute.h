@@ -2,13 +2,18 @@
 
 #include <string>
 
+#include "supernet/supernet.h"
 #include "supernet/torch_headers.h"
 
 namespace lathe::supernet {
 
 /// Returns the device named "auto" (CUDA if LibTorch has it, else the CPU), "cpu" or "cuda".
-/// \throws ConfigError if CUDA is asked for and not there.
-at::Device select_device(const std::string& name);
+/// `index`: which GPU. \throws ConfigError if CUDA is asked for and not there, or has not so many.
+at::Device select_device(const std::string& name, int index = 0);
+
+/// \throws ConfigError if `device` cannot multiply in `precision`: a CPU that would emulate it, a
+/// GPU without it.
+void require_precision(Precision precision, at::Device device);
 
 /// Returns `threads`, or all cores that this process may use for 0.
 int usable_threads(int threads);

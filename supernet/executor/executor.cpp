@@ -13,7 +13,8 @@ double epsilon_of(const Step& step) { return std::get<network::BatchNorm>(step.o
 
 at::Tensor TrainBatchNorm::run(size_t, const Step& step, const at::Tensor& x,
                                const std::vector<at::Tensor>& parameters, bool) {
-  return batch_norm_train(x, parameters[0], parameters[1], epsilon_of(step), step.activation);
+  return batch_norm_train(x, parameters[0], parameters[1], epsilon_of(step), step.activation,
+                          group_);
 }
 
 at::Tensor CollectBatchNorm::run(size_t index, const Step& step, const at::Tensor& x,
@@ -46,8 +47,13 @@ at::Tensor StoredBatchNorm::run(size_t, const Step& step, const at::Tensor& x,
                           epsilon_of(step), step.activation, in_place);
 }
 
-Executor::Executor(const Plan& plan, ParameterSource& parameters, BatchNormPolicy& batch_norm)
-    : plan_(plan), batch_norm_(batch_norm), networks_of_step_(plan.steps.size()) {
+Executor::Executor(const Plan& plan, ParameterSource& parameters, BatchNormPolicy& batch_norm,
+                   const Regularisation& regularisation, Precision precision)
+    : plan_(plan),
+      batch_norm_(batch_norm),
+      regularisation_(regularisation),
+      networks_of_step_(plan.steps.size()) {
+  if (regularisation.any()) plan_noise();
   parameters_.reserve(plan.steps.size());
   for (const Step& step : plan.steps) {
     std::vector<at::Tensor>& values = parameters_.emplace_back();
@@ -55,10 +61,48 @@ Executor::Executor(const Plan& plan, ParameterSource& parameters, BatchNormPolic
     if (std::holds_alternative<network::BatchNorm>(step.op) && !batch_norm.uses_stored_statistics())
       count = 2;
     for (size_t p = 0; p < count; ++p) values.push_back(parameters.value(step.parameters[p]));
+    if (precision == Precision::Bf16 && multiplies_in_low_precision(step.op, values)) {
+      for (at::Tensor& value : values) value = value.to(at::kBFloat16);  // of which gradients know
+    }
   }
   for (size_t n = 0; n < plan.results.size(); ++n) {
     networks_of_step_[static_cast<size_t>(plan.results[n])].push_back(n);
   }
+}
+
+void Executor::plan_noise() {
+  if (plan_.results.size() != 1) {
+    throw InvariantError("executor with dropout: networks = " +
+                         std::to_string(plan_.results.size()) + ", expected 1");
+  }
+  drop_rates_.assign(plan_.steps.size(), 0.0);
+  std::vector<size_t> sums;
+  for (size_t s = 0; s < plan_.steps.size(); ++s) {
+    if (std::holds_alternative<network::Add>(plan_.steps[s].op)) sums.push_back(s);
+  }
+  for (size_t i = 0; i < sums.size(); ++i) {
+    drop_rates_[sums[i]] = regularisation_.drop_connect * static_cast<double>(i + 1) /
+                           static_cast<double>(sums.size());
+  }
+  const auto classifier = static_cast<size_t>(plan_.results[0]);
+  if (std::holds_alternative<network::Linear>(plan_.steps[classifier].op)) {
+    drop_rates_[classifier] = regularisation_.dropout;
+  }
+}
+
+/// A mask an element before the classifier, a mask an image elsewhere.
+at::Tensor Executor::with_noise(size_t step, const at::Tensor& x, at::Generator& generator) const {
+  const double keep = 1.0 - drop_rates_[step];
+  const bool whole_images = std::holds_alternative<network::Add>(plan_.steps[step].op);
+  std::vector<int64_t> shape = x.sizes().vec();
+  if (whole_images) shape = {x.size(0), 1, 1, 1};
+  if (regularisation_.batch > 0) shape[0] = regularisation_.batch;
+  const at::Tensor mask =
+      at::empty(shape, x.options().device(at::kCPU).memory_format(at::MemoryFormat::Contiguous))
+          .bernoulli_(keep, generator)
+          .div_(keep)
+          .narrow(0, regularisation_.first, x.size(0));
+  return x * mask.to(x.device());
 }
 
 void Executor::run(const at::Tensor& images,
@@ -68,6 +112,10 @@ void Executor::run(const at::Tensor& images,
   left.reserve(plan_.steps.size());
   for (const Step& step : plan_.steps) left.push_back(step.uses);
   const bool overwrite = !at::GradMode::is_enabled();
+  at::Generator noise;
+  if (!drop_rates_.empty()) {
+    noise = at::make_generator<at::CPUGeneratorImpl>(regularisation_.seed);
+  }
   std::vector<at::Tensor> inputs;
   for (size_t s = 0; s < plan_.steps.size(); ++s) {
     const Step& step = plan_.steps[s];
@@ -76,6 +124,7 @@ void Executor::run(const at::Tensor& images,
       at::Tensor& held = outputs[static_cast<size_t>(input)];
       inputs.push_back(--left[static_cast<size_t>(input)] == 0 ? std::move(held) : held);
     }
+    if (!drop_rates_.empty() && drop_rates_[s] > 0.0) inputs[0] = with_noise(s, inputs[0], noise);
     const bool in_place = overwrite && !inputs.empty() && is_last_reference(inputs[0]);
     if (std::holds_alternative<network::Input>(step.op)) {
       outputs[s] = channels_innermost(resized(images, step.shape[2], step.shape[3]));

@@ -6,6 +6,7 @@
 
 #include "supernet/executor/batch_norm.h"
 #include "supernet/executor/plan.h"
+#include "supernet/supernet.h"
 #include "supernet/weights/shared_weights.h"
 
 namespace lathe::supernet {
@@ -25,8 +26,13 @@ class BatchNormPolicy {
 /// Training: the batch's own statistics, differentiable.
 class TrainBatchNorm : public BatchNormPolicy {
  public:
+  /// `group`: those who each have a part of the batch; it must outlive the backward pass.
+  explicit TrainBatchNorm(Communicator* group = nullptr) : group_(group) {}
   at::Tensor run(size_t index, const Step& step, const at::Tensor& x,
                  const std::vector<at::Tensor>& parameters, bool in_place) override;
+
+ private:
+  Communicator* group_;
 };
 
 /// Recalibration: normalises by the batch's own statistics and pools them for every step.
@@ -61,12 +67,28 @@ class StoredBatchNorm : public BatchNormPolicy {
   bool uses_stored_statistics() const override { return true; }
 };
 
+/// Noise of training: dropout on the input of the classifier (the network's last linear layer), and
+/// drop-connect, which leaves out the residual branch (the first input of an Add) of some images:
+/// of the last Add at the given rate, of earlier ones at rates that grow linearly up to it (Huang
+/// et al., Stochastic Depth, 2016). What is kept is scaled so that expectations stay.
+struct Regularisation {
+  double dropout = 0.0;
+  double drop_connect = 0.0;
+  uint64_t seed = 0;  ///< of the masks: the same seed and plan, the same masks
+  int64_t first = 0;  ///< the images are [first, ...) of a batch of ...
+  int64_t batch = 0;  ///< ... so many: they get their part of the batch's masks; 0: all of it
+
+  bool any() const { return dropout > 0.0 || drop_connect > 0.0; }
+};
+
 /// Runs a plan's networks on batches of images, channels innermost in memory throughout. Parameters
 /// are fetched once, at construction. Not thread-safe.
 class Executor {
  public:
-  /// `plan` must outlive the executor.
-  Executor(const Plan& plan, ParameterSource& parameters, BatchNormPolicy& batch_norm);
+  /// `plan` must outlive the executor. `precision`: of the products in convolutions and linear
+  /// layers; their results, batch norm and all else stay float.
+  Executor(const Plan& plan, ParameterSource& parameters, BatchNormPolicy& batch_norm,
+           const Regularisation& regularisation = {}, Precision precision = Precision::Fp32);
 
   /// Runs `images` [N, C, H, W] (any size: each network's input is resampled to its own resolution)
   /// and calls `result(network, output)` for every network as soon as its output is there. Without
@@ -78,8 +100,14 @@ class Executor {
   at::Tensor run(const at::Tensor& images) const;
 
  private:
+  /// Fills drop_rates_. \throws InvariantError if the plan has not just one network.
+  void plan_noise();
+  at::Tensor with_noise(size_t step, const at::Tensor& x, at::Generator& generator) const;
+
   const Plan& plan_;
   BatchNormPolicy& batch_norm_;
+  Regularisation regularisation_;
+  std::vector<double> drop_rates_;  ///< by step, of its first input; empty: no noise
   std::vector<std::vector<at::Tensor>> parameters_;
   std::vector<std::vector<size_t>> networks_of_step_;
 };

@@ -23,6 +23,8 @@ at::Tensor activate_in_place(at::Tensor y, ActivationKind activation) {
       return at::hardsigmoid_(y);
     case ActivationKind::Sigmoid:
       return y.sigmoid_();
+    case ActivationKind::NegatedRelu:
+      return y.neg_().relu_();
     case ActivationKind::Identity:
       break;
   }
@@ -38,22 +40,26 @@ class Runner {
   at::Tensor operator()(const network::Conv2d& op) const {
     if (!op.bias && is_depthwise(op, inputs_[0])) return depthwise(inputs_[0], parameters_[0], op);
     const at::Tensor bias = op.bias ? parameters_[1] : at::Tensor();
+    const at::Tensor x = inputs_[0].to(parameters_[0].scalar_type());
     // With one input channel LibTorch cannot see the format and answers row-major: convert once,
     // here.
     return channels_innermost(
-        at::conv2d(inputs_[0], parameters_[0], bias, op.stride, op.padding, 1, op.groups));
+               at::conv2d(x, parameters_[0], bias, op.stride, op.padding, 1, op.groups))
+        .to(inputs_[0].scalar_type());
   }
 
   at::Tensor operator()(const network::Linear& op) const {
-    const at::Tensor& x = inputs_[0];
+    const at::Tensor x = inputs_[0].to(parameters_[0].scalar_type());
     const at::Tensor bias = op.bias ? parameters_[1] : at::Tensor();
-    if (!x.device().is_cpu() || x.scalar_type() != at::kFloat)
-      return at::linear(x, parameters_[0], bias);
+    if (!x.device().is_cpu() || x.scalar_type() == at::kDouble)
+      return at::linear(x, parameters_[0], bias).to(inputs_[0].scalar_type());
     // As a convolution it runs in oneDNN; at::linear would call the system's BLAS, which may be the
     // slow reference.
     const at::Tensor image = x.view({x.size(0), x.size(1), 1, 1});
     const at::Tensor weight = parameters_[0].view({op.out_features, x.size(1), 1, 1});
-    return at::conv2d(image, weight, bias).view({x.size(0), op.out_features});
+    return at::conv2d(image, weight, bias)
+        .view({x.size(0), op.out_features})
+        .to(inputs_[0].scalar_type());
   }
 
   at::Tensor operator()(const network::Activation& op) const {
@@ -118,6 +124,15 @@ class Runner {
 };
 
 }  // namespace
+
+bool multiplies_in_low_precision(const network::Operator& op,
+                                 const std::vector<at::Tensor>& parameters) {
+  if (std::holds_alternative<network::Linear>(op)) return true;
+  const auto* conv = std::get_if<network::Conv2d>(&op);
+  if (conv == nullptr) return false;
+  const bool one_channel_each = conv->groups > 1 && parameters[0].size(1) == 1;
+  return !one_channel_each || !parameters[0].is_cpu();
+}
 
 bool is_last_reference(const at::Tensor& tensor) {
   return tensor.use_count() == 1 && tensor.storage().use_count() == 1;

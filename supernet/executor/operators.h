@@ -13,6 +13,12 @@ namespace lathe::supernet {
 at::Tensor run_operator(const Step& step, const std::vector<at::Tensor>& inputs,
                         const std::vector<at::Tensor>& parameters, bool in_place);
 
+/// Whether an operator with these parameters gains by low precision: a convolution or linear layer
+/// that LibTorch runs (depthwise convolutions on the CPU have kernels of their own). run_operator()
+/// then takes parameters of that type.
+bool multiplies_in_low_precision(const network::Operator& op,
+                                 const std::vector<at::Tensor>& parameters);
+
 /// Whether nobody else holds the tensor or any view of its memory, so that it may be overwritten.
 bool is_last_reference(const at::Tensor& tensor);
 

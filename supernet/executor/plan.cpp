@@ -26,9 +26,9 @@ class PlanWriter {
  public:
   explicit PlanWriter(Plan& plan) : plan_(plan) {}
 
-  /// `digests` is empty for a plan of one network.
-  void add(const network::Network& network, const std::vector<network::Digest>& digests,
-           size_t result) {
+  /// `digests` is empty for a plan of one network. Returns the step of every node.
+  std::vector<int> add(const network::Network& network, const std::vector<network::Digest>& digests,
+                       size_t result) {
     const std::vector<int> uses = network.use_counts();
     std::vector<int> step_of(network.nodes().size(), -1);
     for (const Node& node : network.nodes()) {
@@ -46,6 +46,7 @@ class PlanWriter {
     }
     plan_.results[result] = step_of[index(network.output())];
     ++plan_.steps[index(plan_.results[result])].uses;
+    return step_of;
   }
 
  private:
@@ -118,10 +119,16 @@ int64_t Plan::peak_bytes(int64_t batch) const {
   return peak;
 }
 
-Plan make_plan(const network::Network& network) {
+Plan make_plan(const network::Network& network) { return make_plan(network, {}); }
+
+Plan make_plan(const network::Network& network, const std::vector<NodeId>& also) {
   Plan plan;
   plan.results.resize(1);
-  PlanWriter(plan).add(network, {}, 0);
+  const std::vector<int> step_of = PlanWriter(plan).add(network, {}, 0);
+  for (const NodeId node : also) {
+    plan.results.push_back(step_of.at(static_cast<size_t>(node)));
+    ++plan.steps[static_cast<size_t>(plan.results.back())].uses;
+  }
   return plan;
 }
 

@@ -35,6 +35,10 @@ struct Plan {
 /// Returns the steps of one network in node order, without digests.
 Plan make_plan(const network::Network& network);
 
+/// The same, giving the values of the nodes `also` besides: `results` holds the network's own
+/// first, then theirs. A node whose only use is an Activation gives the activated value.
+Plan make_plan(const network::Network& network, const std::vector<network::NodeId>& also);
+
 /// Returns the forest of `networks`: nodes of equal computation digest are one step. Networks are
 /// laid out so that shared prefixes are neighbours, so that results live only along the current
 /// path. `results` keeps the given order.

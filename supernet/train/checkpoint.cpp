@@ -9,7 +9,7 @@
 namespace lathe::supernet {
 namespace {
 
-constexpr int64_t kFormatVersion = 1;
+constexpr int64_t kFormatVersion = 2;
 constexpr int64_t kRecordFields = 7;
 
 using Dictionary = c10::impl::GenericDict;
@@ -18,9 +18,8 @@ at::Tensor pack_records(const std::vector<EpochRecord>& records) {
   at::Tensor table = at::empty({static_cast<int64_t>(records.size()), kRecordFields}, at::kDouble);
   double* row = table.data_ptr<double>();
   for (const EpochRecord& record : records) {
-    for (const double value :
-         {record.epoch, record.learning_rate, record.loss_largest, record.top1_largest,
-          record.top1_smallest, record.seconds, record.images_per_s}) {
+    for (const double value : {record.epoch, record.learning_rate, record.loss, record.top1_largest,
+                               record.top1_smallest, record.seconds, record.images_per_s}) {
       *row++ = value;
     }
   }
@@ -37,6 +36,26 @@ std::vector<EpochRecord> unpack_records(const at::Tensor& table) {
   return records;
 }
 
+at::Tensor pack_norms(const std::array<NormMean, 3>& norms) {
+  at::Tensor table = at::empty({3, 2}, at::kDouble);
+  double* row = table.data_ptr<double>();
+  for (const NormMean& norm : norms) {
+    *row++ = norm.sum;
+    *row++ = static_cast<double>(norm.count);
+  }
+  return table;
+}
+
+std::array<NormMean, 3> unpack_norms(const at::Tensor& table) {
+  const double* row = table.data_ptr<double>();
+  std::array<NormMean, 3> norms;
+  for (NormMean& norm : norms) {
+    norm = {row[0], static_cast<int64_t>(row[1])};
+    row += 2;
+  }
+  return norms;
+}
+
 at::IValue string_list(const std::vector<std::string>& texts) {
   return at::IValue(c10::List<std::string>(texts));
 }
@@ -48,19 +67,13 @@ std::vector<std::string> read_strings(const at::IValue& value) {
 }
 
 /// LibTorch's reader does not check the file's own checksums.
-std::string tensor_hash(const at::Tensor& values, const at::Tensor& momentum) {
+std::string tensor_hash(const TrainState& state) {
   std::string hashes;
-  for (const at::Tensor& tensor : {values, momentum}) {
+  for (const at::Tensor& tensor : {state.values, state.momentum, state.averaged, state.teacher}) {
     const at::Tensor host = tensor.to(at::kCPU).contiguous();
     hashes += sha256_hex({static_cast<const char*>(host.data_ptr()), host.nbytes()});
   }
   return hashes;
-}
-
-std::vector<std::string> flatten(const Identity& identity) {
-  std::vector<std::string> lines;
-  for (const auto& [name, value] : identity) lines.push_back(name + " = " + value);
-  return lines;
 }
 
 void check_identity(const std::filesystem::path& path, const std::vector<std::string>& found,
@@ -74,7 +87,22 @@ void check_identity(const std::filesystem::path& path, const std::vector<std::st
   }
 }
 
+/// The file's bytes, which rank 0 reads for all; nothing if it finds none.
+std::optional<std::string> read_for_all(const std::filesystem::path& path, Communicator* group) {
+  const bool reads = group == nullptr || group->is_first();
+  std::string found = reads && std::filesystem::exists(path) ? "+" + read_file(path) : "";
+  if (group != nullptr) found = group->broadcast_bytes(found, "the checkpoint");
+  if (found.empty()) return std::nullopt;
+  return found.substr(1);
+}
+
 }  // namespace
+
+std::vector<std::string> flatten(const Identity& identity) {
+  std::vector<std::string> lines;
+  for (const auto& [name, value] : identity) lines.push_back(name + " = " + value);
+  return lines;
+}
 
 void save_checkpoint(const std::filesystem::path& path, const TrainState& state,
                      const Identity& identity) {
@@ -88,7 +116,10 @@ void save_checkpoint(const std::filesystem::path& path, const TrainState& state,
   put("attempt", state.attempt);
   put("values", state.values.to(at::kCPU));
   put("momentum", state.momentum.to(at::kCPU));
-  put("tensor_hash", tensor_hash(state.values, state.momentum));
+  put("averaged", state.averaged.to(at::kCPU));
+  put("teacher", state.teacher.to(at::kCPU));
+  put("tensor_hash", tensor_hash(state));
+  put("gradient_norms", pack_norms(state.gradient_norms));
   put("loss_sum", state.loss_sum);
   put("loss_count", state.loss_count);
   put("smoothed_loss", state.smoothed_loss);
@@ -107,13 +138,13 @@ void save_checkpoint(const std::filesystem::path& path, const TrainState& state,
 }
 
 std::optional<TrainState> load_checkpoint(const std::filesystem::path& path,
-                                          const Identity& identity) {
-  if (!std::filesystem::exists(path)) return std::nullopt;
-  const std::string bytes = read_file(path);
+                                          const Identity& identity, Communicator* group) {
+  const std::optional<std::string> bytes = read_for_all(path, group);
+  if (!bytes) return std::nullopt;
   TrainState state;
   std::vector<std::string> found;
   try {
-    const auto fields = torch::jit::pickle_load({bytes.begin(), bytes.end()}).toGenericDict();
+    const auto fields = torch::jit::pickle_load({bytes->begin(), bytes->end()}).toGenericDict();
     const auto get = [&fields](const char* name) { return fields.at(std::string(name)); };
     if (get("format").toInt() != kFormatVersion) {
       throw DataError(path.string() + ": format = " + std::to_string(get("format").toInt()) +
@@ -124,7 +155,10 @@ std::optional<TrainState> load_checkpoint(const std::filesystem::path& path,
     state.attempt = get("attempt").toInt();
     state.values = get("values").toTensor();
     state.momentum = get("momentum").toTensor();
-    if (get("tensor_hash").toStringRef() != tensor_hash(state.values, state.momentum)) {
+    state.averaged = get("averaged").toTensor();
+    state.teacher = get("teacher").toTensor();
+    state.gradient_norms = unpack_norms(get("gradient_norms").toTensor());
+    if (get("tensor_hash").toStringRef() != tensor_hash(state)) {
       throw std::runtime_error("checksum");
     }
     state.loss_sum = get("loss_sum").toDouble();

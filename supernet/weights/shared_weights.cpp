@@ -15,6 +15,13 @@ bool has_weight(const network::Operator& op) {
   return std::holds_alternative<network::Conv2d>(op) || std::holds_alternative<network::Linear>(op);
 }
 
+constexpr int64_t kSmallestTransformed = 3;
+
+/// The map from a tensor's kernels to those of `size`, [size^2, size^2].
+network::Parameter transform(const std::string& name, int64_t size) {
+  return {name + ".to" + std::to_string(size), {size * size, size * size}};
+}
+
 /// Learned parameters come first in a node's list; the two statistics of BN follow.
 size_t learned_parameters(const network::Node& node) {
   return std::holds_alternative<network::BatchNorm>(node.op) ? 2 : node.parameters.size();
@@ -22,6 +29,11 @@ size_t learned_parameters(const network::Node& node) {
 
 void fill(float* values, const SharedWeights::Entry& entry, bool is_gamma, const Rng& root) {
   const auto count = network::element_count(entry.shape);
+  if (!entry.decayed && entry.shape.size() == 2) {  // a kernel transform
+    std::fill(values, values + count, 0.0F);
+    for (int64_t i = 0; i < entry.shape[0]; ++i) values[i * entry.shape[0] + i] = 1.0F;
+    return;
+  }
   if (!entry.decayed) {
     std::fill(values, values + count, is_gamma ? 1.0F : 0.0F);
     return;
@@ -41,7 +53,7 @@ void fill(float* values, const SharedWeights::Entry& entry, bool is_gamma, const
 }  // namespace
 
 SharedWeights::SharedWeights(const std::vector<network::Network>& networks, uint64_t seed,
-                             at::Device device) {
+                             at::Device device, bool kernel_transform) {
   std::map<std::string, Entry> found;
   std::set<std::string> gammas;
   for (const network::Network& network : networks) {
@@ -68,6 +80,15 @@ SharedWeights::SharedWeights(const std::vector<network::Network>& networks, uint
       }
     }
   }
+  std::vector<Entry> transforms;
+  for (const auto& [name, entry] : found) {
+    if (!kernel_transform || !entry.decayed || entry.shape.size() != 4) continue;
+    for (int64_t size = entry.shape[2] - 2; size >= kSmallestTransformed; size -= 2) {
+      const network::Parameter map = transform(name, size);
+      transforms.push_back({map.name, map.shape, 0, false});
+    }
+  }
+  for (const Entry& map : transforms) found.emplace(map.name, map);
   int64_t total = 0;
   for (const bool decayed : {true, false}) {
     for (auto& [name, entry] : found) {
@@ -88,11 +109,15 @@ SharedWeights::SharedWeights(const std::vector<network::Network>& networks, uint
   gradients_ = at::zeros_like(values_);
 }
 
-at::Tensor SharedWeights::view(const at::Tensor& flat, const network::Parameter& parameter) const {
+const SharedWeights::Entry& SharedWeights::entry(const network::Parameter& parameter) const {
   const auto found = by_name_.find(parameter.name);
   if (found == by_name_.end())
     throw InvariantError("shared tensor " + parameter.name + ": there is none");
-  const Entry& entry = entries_[found->second];
+  return entries_[found->second];
+}
+
+at::Tensor SharedWeights::view(const at::Tensor& flat, const network::Parameter& parameter) const {
+  const Entry& entry = this->entry(parameter);
   const network::Shape& shape = parameter.shape;
   bool fits = shape.size() == entry.shape.size();
   for (size_t d = 0; fits && d < shape.size(); ++d) {
@@ -111,6 +136,29 @@ at::Tensor SharedWeights::view(const at::Tensor& flat, const network::Parameter&
     view = view.narrow(static_cast<int64_t>(d), start, shape[d]);
   }
   return view;
+}
+
+at::Tensor SharedWeights::effective(
+    const network::Parameter& parameter,
+    const std::function<at::Tensor(const network::Parameter&)>& stored) const {
+  const network::Shape& full = entry(parameter).shape;
+  const bool smaller = full.size() == 4 && parameter.shape.size() == 4 &&
+                       parameter.shape[2] < full[2] &&
+                       by_name_.count(transform(parameter.name, full[2] - 2).name) > 0;
+  if (!smaller) return stored(parameter);
+  const int64_t out = parameter.shape[0];
+  const int64_t in = parameter.shape[1];
+  int64_t size = full[2];
+  at::Tensor kernels = stored({parameter.name, {out, in, size, size}});
+  while (size > std::max(parameter.shape[2], kSmallestTransformed)) {
+    size -= 2;
+    const at::Tensor centre =
+        kernels.narrow(2, 1, size).narrow(3, 1, size).reshape({out * in, size * size});
+    kernels =
+        centre.matmul(stored(transform(parameter.name, size)).t()).view({out, in, size, size});
+  }
+  const int64_t margin = (size - parameter.shape[2]) / 2;
+  return kernels.narrow(2, margin, parameter.shape[2]).narrow(3, margin, parameter.shape[3]);
 }
 
 at::Tensor SharedWeights::slice(const network::Parameter& parameter) const {
@@ -140,6 +188,10 @@ std::string SharedWeights::layout_hash() const {
 }
 
 at::Tensor TrainableSlices::value(const network::Parameter& parameter) {
+  return weights_.effective(parameter, [this](const auto& stored) { return leaf(stored); });
+}
+
+at::Tensor TrainableSlices::leaf(const network::Parameter& parameter) {
   Leaf& leaf = leaves_[{parameter.name, parameter.shape}];
   if (!leaf.value.defined()) {
     leaf.parameter = parameter;
@@ -155,8 +207,20 @@ void TrainableSlices::add_gradients() {
   }
 }
 
+at::Tensor TrainableSlices::flat_gradients() const {
+  std::vector<at::Tensor> parts;
+  for (const auto& [key, leaf] : leaves_) {
+    if (leaf.value.grad().defined()) parts.push_back(leaf.value.grad().flatten());
+  }
+  return at::cat(parts);
+}
+
 at::Tensor FrozenSlices::value(const network::Parameter& parameter) {
-  return weights_.slice(parameter).contiguous();
+  at::NoGradGuard no_gradients;
+  return weights_
+      .effective(parameter,
+                 [this](const auto& stored) { return weights_.slice_of(values_, stored); })
+      .contiguous();
 }
 
 ModelParameters::ModelParameters(const network::Weights& weights, at::Device device) {

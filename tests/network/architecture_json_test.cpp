@@ -119,7 +119,7 @@ TEST_CASE("Malformed JSON is refused with node and field") {
        "\"shape\":[2,1,1,1]}], expected 2 of them"},
       {"\"identity\"", "\"gelu\"",
        "network: node 1 (conv): field activation: activation = gelu, expected one of identity, "
-       "relu, relu6, hard_swish, swish, hard_sigmoid, sigmoid"},
+       "relu, relu6, hard_swish, swish, hard_sigmoid, sigmoid, negated_relu"},
       {"\"conv2d\"", "\"conv3d\"", "network: node 1 (conv): operator = conv3d is not known"},
       {"\"operator\": \"input\"", "\"operator\": \"flatten\"",
        "network: node 0 (input): flatten input: inputs 0, expected 1"},

@@ -209,7 +209,7 @@ TEST_CASE("The output is the last node until it is set") {
 
 TEST_CASE("Activation names are stable and read back") {
   const std::vector<std::string> names = {"identity", "relu",         "relu6",  "hard_swish",
-                                          "swish",    "hard_sigmoid", "sigmoid"};
+                                          "swish",    "hard_sigmoid", "sigmoid", "negated_relu"};
   for (size_t i = 0; i < names.size(); ++i) {
     const auto kind = static_cast<ActivationKind>(i);
     CHECK(to_string(kind) == names[i]);
@@ -217,7 +217,7 @@ TEST_CASE("Activation names are stable and read back") {
   }
   CHECK(message_of<ConfigError>([] { activation_from_string("gelu"); }) ==
         "activation = gelu, expected one of identity, relu, relu6, hard_swish, swish, "
-        "hard_sigmoid, sigmoid");
+        "hard_sigmoid, sigmoid, negated_relu");
 }
 
 TEST_CASE("Shapes print and count") {

@@ -55,7 +55,8 @@ Model every_operator() {
   int index = 0;
   for (const ActivationKind kind :
        {ActivationKind::Relu, ActivationKind::Relu6, ActivationKind::HardSwish,
-        ActivationKind::Swish, ActivationKind::HardSigmoid, ActivationKind::Sigmoid}) {
+        ActivationKind::Swish, ActivationKind::HardSigmoid, ActivationKind::Sigmoid,
+        ActivationKind::NegatedRelu}) {
     const std::string name = "layer" + std::to_string(index++);
     conv.activation = kind;
     conv.bias = index % 2 == 0;

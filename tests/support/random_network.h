@@ -17,6 +17,7 @@ struct RandomNetworkOptions {
   int64_t resolution = 9;    ///< largest height and width of the input
   int64_t max_channels = 8;  ///< of convolutions
   bool fused_activations = true;
+  bool grouped = false;  ///< convolutions with any number of groups, not one or one a channel alone
 };
 
 /// Draws valid networks of every operator: branches, gates, shared parameter prefixes, nodes that
@@ -74,6 +75,7 @@ class RandomNetworkBuilder {
     const network::Shape& shape = shape_of(at);
     network::Conv2d op;
     op.groups = rng_.bernoulli(0.3) ? shape[1] : 1;
+    if (options_.grouped && rng_.bernoulli(0.5)) op.groups = rng_.choose(divisors_of(shape[1]));
     op.out_channels =
         op.groups * rng_.integer(1, std::max<int64_t>(1, options_.max_channels / op.groups));
     op.padding = rng_.integer(0, 2);
@@ -122,11 +124,15 @@ class RandomNetworkBuilder {
   }
 
   void shuffle(NodeId at) {
+    image(network::ChannelShuffle{rng_.choose(divisors_of(shape_of(at)[1]))}, {at});
+  }
+
+  static std::vector<int64_t> divisors_of(int64_t number) {
     std::vector<int64_t> divisors;
-    for (int64_t groups = 1; groups <= shape_of(at)[1]; ++groups) {
-      if (shape_of(at)[1] % groups == 0) divisors.push_back(groups);
+    for (int64_t divisor = 1; divisor <= number; ++divisor) {
+      if (number % divisor == 0) divisors.push_back(divisor);
     }
-    image(network::ChannelShuffle{rng_.choose(divisors)}, {at});
+    return divisors;
   }
 
   void pool(NodeId at) {
@@ -154,7 +160,7 @@ class RandomNetworkBuilder {
   network::ActivationKind activation() {
     using Kind = network::ActivationKind;
     return rng_.choose(std::vector<Kind>{Kind::Relu, Kind::Relu6, Kind::HardSwish, Kind::Swish,
-                                         Kind::HardSigmoid, Kind::Sigmoid});
+                                         Kind::HardSigmoid, Kind::Sigmoid, Kind::NegatedRelu});
   }
   network::ActivationKind fused() {
     const bool plain = !options_.fused_activations || rng_.bernoulli(0.6);

@@ -174,7 +174,7 @@ void add_training(RunSummary& summary, Rng rng) {
     report::TrainingRecord record;
     record.epoch = epoch;
     record.learning_rate = 0.05 * (1.0 + std::cos(3.14159265 * epoch / 6.0));
-    record.loss_largest = 0.21 + 0.62 * std::exp(-0.55 * epoch) + 0.01 * rng.normal();
+    record.loss = 0.21 + 0.62 * std::exp(-0.55 * epoch) + 0.01 * rng.normal();
     record.top1_largest = 0.914 - 0.14 * std::exp(-0.62 * epoch) + 0.002 * rng.normal();
     record.top1_smallest = 0.848 - 0.31 * std::exp(-0.55 * epoch) + 0.004 * rng.normal();
     record.images_per_s = 1650.0 + 40.0 * rng.normal();

@@ -96,7 +96,7 @@ function drawSearch() {
   if (training.length > 0) {
     charts.push(chartCard({ title: "Accuracy while the supernet trained", xName: "epoch", xs: epochs, ceiling: 1, floor: 0, format: (v) => percent(v, 0), exact: (v) => percent(v, 2),
       series: [{ name: "largest network", values: training.map((r) => r.top1_largest) }, { name: "smallest network", values: training.map((r) => r.top1_smallest) }] }));
-    charts.push(chartCard({ title: "Training loss of the largest network", xName: "epoch", xs: epochs, floor: 0, format: (v) => String(Number(v.toPrecision(3))), exact: figure, series: [{ name: "loss", values: training.map((r) => r.loss_largest) }] }));
+    charts.push(chartCard({ title: "Training loss", xName: "epoch", xs: epochs, floor: 0, format: (v) => String(Number(v.toPrecision(3))), exact: figure, series: [{ name: "loss", values: training.map((r) => r.loss) }] }));
   }
   if (generations.length > 0) {
     charts.push(chartCard({ title: "Hypervolume of the front", xName: "evaluations", integral: true, xs: generations.map((g) => g.evaluations), format: (v) => String(Number(v.toPrecision(4))), exact: (v) => v.toPrecision(5),

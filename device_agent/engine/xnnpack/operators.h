@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "device_agent/engine/half.h"
 #include "network/quantization.h"
 
 struct pthreadpool;
@@ -15,8 +16,8 @@ struct xnn_operator;
 
 namespace lathe::device::xnn {
 
-/// An image in memory, channels last: `stride` elements from pixel to pixel. Elements are floats
-/// or, in int8 kernels, int8 at `scale`.
+/// An image in memory, channels last: `stride` elements from pixel to pixel. Elements are floats,
+/// halves or, in int8 kernels, int8 at `scale`.
 struct Image {
   void* data = nullptr;
   size_t height = 1;
@@ -24,7 +25,9 @@ struct Image {
   size_t channels = 0;
   size_t stride = 0;
   network::TensorScale scale;
+  bool half = false;
   float* floats() const { return static_cast<float*>(data); }
+  HalfBits* halves() const { return static_cast<HalfBits*>(data); }
   int8_t* integers() const { return static_cast<int8_t*>(data); }
   size_t pixels() const { return height * width; }
 };
@@ -74,7 +77,7 @@ class BoundKernel {
 // generation of XNNPACK's operator interface (operators_2022.cpp: create and set up;
 // operators_2024.cpp: create, reshape and set up); CMake takes the one that fits the installed
 // header. Weights are packed at once: they may be freed afterwards. All throw EngineError,
-// OutOfMemory or Unsupported, with XNNPACK's status.
+// OutOfMemory or Unsupported, with XNNPACK's status. Images of halves go to half_operators.h.
 
 /// \throws EngineError Unsupported if XNNPACK cannot run on this machine.
 void initialize();

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "device_agent/engine/xnnpack/bound_kernel.h"
+#include "device_agent/engine/xnnpack/half_operators.h"
 
 namespace lathe::device::xnn {
 
@@ -11,6 +12,8 @@ const char* version() { return "2022-02"; }
 
 void convolution(BoundKernel& kernel, const Window& window, uint32_t groups, const float* weight,
                  const float* bias, Clamp clamp, const Image& input, const Image& output) {
+  if (input.half)
+    return half::convolution(kernel, window, groups, weight, bias, clamp, input, output);
   xnn_operator_t op = nullptr;
   check(xnn_create_convolution2d_nhwc_f32(
             window.padding, window.padding, window.padding, window.padding, window.kernel,
@@ -26,6 +29,7 @@ void convolution(BoundKernel& kernel, const Window& window, uint32_t groups, con
 
 void fully_connected(BoundKernel& kernel, const float* weight, const float* bias, Clamp clamp,
                      const Image& input, const Image& output) {
+  if (input.half) return half::fully_connected(kernel, weight, bias, clamp, input, output);
   xnn_operator_t op = nullptr;
   check(
       xnn_create_fully_connected_nc_f32(input.channels, output.channels, input.stride,
@@ -37,6 +41,7 @@ void fully_connected(BoundKernel& kernel, const float* weight, const float* bias
 }
 
 void clamp(BoundKernel& kernel, Clamp clamp, const Image& input, const Image& output) {
+  if (input.half) return half::clamp(kernel, clamp, input, output);
   xnn_operator_t op = nullptr;
   check(xnn_create_clamp_nc_f32(input.channels, input.stride, output.stride, clamp.low, clamp.high,
                                 0, &op),
@@ -47,6 +52,7 @@ void clamp(BoundKernel& kernel, Clamp clamp, const Image& input, const Image& ou
 }
 
 void hard_swish(BoundKernel& kernel, const Image& input, const Image& output) {
+  if (input.half) return half::hard_swish(kernel, input, output);
   xnn_operator_t op = nullptr;
   check(xnn_create_hardswish_nc_f32(input.channels, input.stride, output.stride, 0, &op),
         "hard swish");
@@ -57,6 +63,7 @@ void hard_swish(BoundKernel& kernel, const Image& input, const Image& output) {
 }
 
 void sigmoid(BoundKernel& kernel, const Image& input, const Image& output) {
+  if (input.half) return half::sigmoid(kernel, input, output);
   xnn_operator_t op = nullptr;
   check(xnn_create_sigmoid_nc_f32(input.channels, input.stride, output.stride, 0, &op), "sigmoid");
   kernel.add(op);
@@ -66,6 +73,7 @@ void sigmoid(BoundKernel& kernel, const Image& input, const Image& output) {
 }
 
 void copy(BoundKernel& kernel, const Image& input, const Image& output) {
+  if (input.half) return half::copy(kernel, input, output);
   xnn_operator_t op = nullptr;
   check(xnn_create_copy_nc_x32(input.channels, input.stride, output.stride, 0, &op), "copy");
   kernel.add(op);
@@ -74,6 +82,7 @@ void copy(BoundKernel& kernel, const Image& input, const Image& output) {
 }
 
 void channel_shuffle(BoundKernel& kernel, size_t groups, const Image& input, const Image& output) {
+  if (input.half) return half::channel_shuffle(kernel, groups, input, output);
   xnn_operator_t op = nullptr;
   check(xnn_create_channel_shuffle_nc_x32(groups, input.channels / groups, input.stride,
                                           output.stride, 0, &op),
@@ -85,6 +94,7 @@ void channel_shuffle(BoundKernel& kernel, size_t groups, const Image& input, con
 }
 
 void max_pool(BoundKernel& kernel, const Window& window, const Image& input, const Image& output) {
+  if (input.half) return half::max_pool(kernel, window, input, output);
   xnn_operator_t op = nullptr;
   const Clamp none{-std::numeric_limits<float>::infinity(), std::numeric_limits<float>::infinity()};
   check(xnn_create_max_pooling2d_nhwc_f32(window.padding, window.padding, window.padding,
@@ -100,6 +110,7 @@ void max_pool(BoundKernel& kernel, const Window& window, const Image& input, con
 
 void average_pool(BoundKernel& kernel, const Window& window, const Image& input,
                   const Image& output) {
+  if (input.half) return half::average_pool(kernel, window, input, output);
   xnn_operator_t op = nullptr;
   const Clamp none{-std::numeric_limits<float>::infinity(), std::numeric_limits<float>::infinity()};
   check(xnn_create_average_pooling2d_nhwc_f32(
@@ -114,6 +125,7 @@ void average_pool(BoundKernel& kernel, const Window& window, const Image& input,
 }
 
 void global_average_pool(BoundKernel& kernel, const Image& input, const Image& output) {
+  if (input.half) return half::global_average_pool(kernel, input, output);
   xnn_operator_t op = nullptr;
   const Clamp none{-std::numeric_limits<float>::infinity(), std::numeric_limits<float>::infinity()};
   check(xnn_create_global_average_pooling_nwc_f32(input.channels, input.stride, output.stride,
@@ -126,6 +138,7 @@ void global_average_pool(BoundKernel& kernel, const Image& input, const Image& o
 }
 
 void resize_bilinear(BoundKernel& kernel, const Image& input, const Image& output) {
+  if (input.half) return half::resize_bilinear(kernel, input, output);
   xnn_operator_t op = nullptr;
   check(xnn_create_resize_bilinear2d_nhwc_f32(input.channels, input.stride, output.stride, 0, &op),
         "resize");
@@ -137,6 +150,7 @@ void resize_bilinear(BoundKernel& kernel, const Image& input, const Image& outpu
 }
 
 void add(BoundKernel& kernel, Clamp clamp, const Image& a, const Image& b, const Image& output) {
+  if (a.half) return half::add(kernel, clamp, a, b, output);
   xnn_operator_t op = nullptr;
   check(xnn_create_add_nd_f32(clamp.low, clamp.high, 0, &op), "add");
   kernel.add(op);
@@ -147,6 +161,7 @@ void add(BoundKernel& kernel, Clamp clamp, const Image& a, const Image& b, const
 }
 
 void multiply(BoundKernel& kernel, const Image& a, const Image& b, const Image& output) {
+  if (a.half) return half::multiply(kernel, a, b, output);
   xnn_operator_t op = nullptr;
   check(xnn_create_multiply_nd_f32(-std::numeric_limits<float>::infinity(),
                                    std::numeric_limits<float>::infinity(), 0, &op),

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "device_agent/engine/xnnpack/bound_kernel.h"
+#include "device_agent/engine/xnnpack/half_operators.h"
 
 namespace lathe::device::xnn {
 
@@ -74,6 +75,8 @@ const char* version() { return "2024-11"; }
 
 void convolution(BoundKernel& kernel, const Window& window, uint32_t groups, const float* weight,
                  const float* bias, Clamp clamp, const Image& input, const Image& output) {
+  if (input.half)
+    return half::convolution(kernel, window, groups, weight, bias, clamp, input, output);
   xnn_operator_t op = nullptr;
   check(xnn_create_convolution2d_nhwc_f32(
             window.padding, window.padding, window.padding, window.padding, window.kernel,
@@ -96,6 +99,7 @@ void convolution(BoundKernel& kernel, const Window& window, uint32_t groups, con
 
 void fully_connected(BoundKernel& kernel, const float* weight, const float* bias, Clamp clamp,
                      const Image& input, const Image& output) {
+  if (input.half) return half::fully_connected(kernel, weight, bias, clamp, input, output);
   xnn_operator_t op = nullptr;
   check(xnn_create_fully_connected_nc_f32(input.channels, output.channels, input.stride,
                                           output.stride, weight, bias, clamp.low, clamp.high, 0,
@@ -108,6 +112,7 @@ void fully_connected(BoundKernel& kernel, const float* weight, const float* bias
 }
 
 void clamp(BoundKernel& kernel, Clamp clamp, const Image& input, const Image& output) {
+  if (input.half) return half::clamp(kernel, clamp, input, output);
   xnn_unary_params params{};
   params.clamp.min = clamp.low;
   params.clamp.max = clamp.high;
@@ -115,14 +120,17 @@ void clamp(BoundKernel& kernel, Clamp clamp, const Image& input, const Image& ou
 }
 
 void hard_swish(BoundKernel& kernel, const Image& input, const Image& output) {
+  if (input.half) return half::hard_swish(kernel, input, output);
   unary(kernel, xnn_unary_hardswish, nullptr, input, output);
 }
 
 void sigmoid(BoundKernel& kernel, const Image& input, const Image& output) {
+  if (input.half) return half::sigmoid(kernel, input, output);
   unary(kernel, xnn_unary_sigmoid, nullptr, input, output);
 }
 
 void copy(BoundKernel& kernel, const Image& input, const Image& output) {
+  if (input.half) return half::copy(kernel, input, output);
   xnn_operator_t op = nullptr;
   check(xnn_create_copy_nc_x32(0, &op), "copy");
   kernel.add(op);
@@ -133,6 +141,7 @@ void copy(BoundKernel& kernel, const Image& input, const Image& output) {
 }
 
 void channel_shuffle(BoundKernel& kernel, size_t groups, const Image& input, const Image& output) {
+  if (input.half) return half::channel_shuffle(kernel, groups, input, output);
   xnn_operator_t op = nullptr;
   check(xnn_create_channel_shuffle_nc_x32(groups, input.channels / groups, input.stride,
                                           output.stride, 0, &op),
@@ -145,6 +154,7 @@ void channel_shuffle(BoundKernel& kernel, size_t groups, const Image& input, con
 }
 
 void max_pool(BoundKernel& kernel, const Window& window, const Image& input, const Image& output) {
+  if (input.half) return half::max_pool(kernel, window, input, output);
   xnn_operator_t op = nullptr;
   check(xnn_create_max_pooling2d_nhwc_f32(
             window.padding, window.padding, window.padding, window.padding, window.kernel,
@@ -163,11 +173,13 @@ void max_pool(BoundKernel& kernel, const Window& window, const Image& input, con
 
 void average_pool(BoundKernel& kernel, const Window& window, const Image& input,
                   const Image& output) {
+  if (input.half) return half::average_pool(kernel, window, input, output);
   mean(kernel, {window.kernel, window.kernel, window.stride, window.padding}, input, output);
 }
 
 // A window as large as the image. The release's fp32 reduction calls a null function on x86-64.
 void global_average_pool(BoundKernel& kernel, const Image& input, const Image& output) {
+  if (input.half) return half::global_average_pool(kernel, input, output);
   if (input.pixels() == 1) return copy(kernel, input, output);  // windows have two pixels or more
   const auto height = static_cast<uint32_t>(input.height);
   const auto width = static_cast<uint32_t>(input.width);
@@ -175,6 +187,7 @@ void global_average_pool(BoundKernel& kernel, const Image& input, const Image& o
 }
 
 void resize_bilinear(BoundKernel& kernel, const Image& input, const Image& output) {
+  if (input.half) return half::resize_bilinear(kernel, input, output);
   xnn_operator_t op = nullptr;
   check(xnn_create_resize_bilinear2d_nhwc_f32(output.height, output.width, 0, &op), "resize");
   kernel.add(op);
@@ -190,11 +203,13 @@ void resize_bilinear(BoundKernel& kernel, const Image& input, const Image& outpu
 }
 
 void add(BoundKernel& kernel, Clamp limits, const Image& a, const Image& b, const Image& output) {
+  if (a.half) return half::add(kernel, limits, a, b, output);
   binary(kernel, xnn_binary_add, a, b, output);
   if (limits.low > -kInfinity || limits.high < kInfinity) clamp(kernel, limits, output, output);
 }
 
 void multiply(BoundKernel& kernel, const Image& a, const Image& b, const Image& output) {
+  if (a.half) return half::multiply(kernel, a, b, output);
   binary(kernel, xnn_binary_multiply, a, b, output);
 }
 

@@ -84,12 +84,14 @@ PackedWeights WeightPacker::linear(const network::Node& node, int64_t flattened_
   return packed;
 }
 
-PackedWeights WeightPacker::affine(const network::Node& node, size_t channels) {
+PackedWeights WeightPacker::affine(const network::Node& node, network::ActivationKind function,
+                                   size_t channels) {
   PackedWeights packed;
   const auto* norm = std::get_if<network::BatchNorm>(&node.op);
   if (norm == nullptr) {
-    packed.weight.assign(channels, 1.0F / 6.0F);
-    packed.bias.assign(channels, 0.5F);
+    const bool negates = function == network::ActivationKind::NegatedRelu;
+    packed.weight.assign(channels, negates ? -1.0F : 1.0F / 6.0F);
+    packed.bias.assign(channels, negates ? 0.0F : 0.5F);
     return packed;
   }
   const std::vector<float> gamma = take(node.parameters.at(0));
@@ -135,7 +137,7 @@ PackedIntegers WeightPacker::int8_linear(const network::Node& node, int64_t flat
 
 PackedIntegers WeightPacker::int8_affine(const network::Node& node, size_t channels,
                                          float input_scale) {
-  PackedWeights floats = affine(node, channels);
+  PackedWeights floats = affine(node, network::ActivationKind::Identity, channels);
   const auto size = static_cast<int64_t>(channels);
   const network::Tensor weight{{size, 1, 1, 1}, std::move(floats.weight)};
   const network::Tensor bias{{size}, std::move(floats.bias)};

@@ -38,8 +38,10 @@ class WeightPacker {
   PackedWeights convolution(const network::Node& node);
   /// Linear: the columns of a flattened image become [pixel, channel].
   PackedWeights linear(const network::Node& node, int64_t flattened_pixels);
-  /// BatchNorm as scale and shift; a hard sigmoid as x / 6 + 1 / 2.
-  PackedWeights affine(const network::Node& node, size_t channels);
+  /// BatchNorm as scale and shift; of other nodes the `function`: negated relu as -x, else (a hard
+  /// sigmoid) x / 6 + 1 / 2.
+  PackedWeights affine(const network::Node& node, network::ActivationKind function,
+                       size_t channels);
 
   /// The same in int8, for inputs at `input_scale`. \pre there is a quantization.
   PackedIntegers int8_convolution(const network::Node& node, float input_scale);

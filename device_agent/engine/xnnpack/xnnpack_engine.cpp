@@ -8,9 +8,8 @@
 #include <utility>
 
 #include "device_agent/engine/engine_support.h"
+#include "device_agent/engine/xnnpack/half_operators.h"
 #include "device_agent/engine/xnnpack/xnnpack_runnable.h"
-#include "network/passes.h"
-#include "network/quantize.h"
 
 namespace lathe::device {
 
@@ -23,7 +22,10 @@ class XnnpackEngine : public Engine {
   std::string name() const override { return "xnnpack"; }
   std::string version() const override { return xnn::version(); }
   std::vector<latency::Precision> precisions() const override {
-    return {latency::Precision::Fp32, latency::Precision::Int8};
+    std::vector<latency::Precision> known{latency::Precision::Fp32};
+    if (xnn::half::supported()) known.push_back(latency::Precision::Fp16);
+    known.push_back(latency::Precision::Int8);
+    return known;
   }
   std::vector<std::string> operators() const override { return all_operator_names(); }
 
@@ -31,12 +33,8 @@ class XnnpackEngine : public Engine {
                                     const EngineOptions& options) const override {
     check_engine_options(*this, options);
     try {
-      if (options.precision == latency::Precision::Int8) {
-        return prepare_int8(std::move(model), options.threads);
-      }
-      model.quantization.reset();  // the floats are what its integers stand for
-      if (needs_deploy(model.network)) model = network::deploy(model);
-      return make_xnnpack_runnable(std::move(model), Scales::OfTheModel, pool(options.threads));
+      PreparedModel prepared = prepare_model(*this, std::move(model), options.precision);
+      return make_xnnpack_runnable(std::move(prepared), pool(options.threads));
     } catch (const std::bad_alloc&) {
       throw EngineError(FailureKind::OutOfMemory,
                         "xnnpack: the network does not fit into the memory limit");
@@ -44,20 +42,6 @@ class XnnpackEngine : public Engine {
   }
 
  private:
-  std::unique_ptr<Runnable> prepare_int8(network::Model model, int threads) const {
-    if (!model.quantization && model.stand_in_weights) {
-      return make_xnnpack_runnable(network::quantize_nominally(std::move(model)), Scales::Nominal,
-                                   pool(threads));
-    }
-    const std::string fault = network::quantization_fault(model);
-    if (!fault.empty()) {
-      throw EngineError(FailureKind::Unsupported, "xnnpack: precision = int8, but " + fault +
-                                                      ", expected a quantised model (QDQ), or one "
-                                                      "without weights");
-    }
-    return make_xnnpack_runnable(std::move(model), Scales::OfTheModel, pool(threads));
-  }
-
   // All networks of a process share one pool: the waiting threads of a second one would spin beside
   // the first.
   std::shared_ptr<pthreadpool> pool(int threads) const {

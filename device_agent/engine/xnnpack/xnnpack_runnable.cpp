@@ -31,11 +31,8 @@ double monotonic_s() {
 
 class XnnpackRunnable : public Runnable {
  public:
-  XnnpackRunnable(network::Model model, Scales scales, std::shared_ptr<pthreadpool> pool)
-      : plan_(make_execution_plan(model.network,
-                                  model.quantization ? &*model.quantization : nullptr)),
-        scales_(scales),
-        pool_(std::move(pool)) {
+  XnnpackRunnable(PreparedModel prepared, std::shared_ptr<pthreadpool> pool)
+      : plan_(plan_of(prepared)), scales_(prepared.scales), pool_(std::move(pool)) {
     // A multiple of the alignment, as aligned_alloc asks for.
     // On a 32-bit board a network can ask for more than there are addresses.
     if (plan_.arena_bytes > std::numeric_limits<std::ptrdiff_t>::max()) throw std::bad_alloc();
@@ -43,8 +40,8 @@ class XnnpackRunnable : public Runnable {
         static_cast<std::byte*>(std::aligned_alloc(64, static_cast<size_t>(plan_.arena_bytes))));
     if (arena_ == nullptr) throw std::bad_alloc();
     std::memset(arena_.get(), 0, static_cast<size_t>(plan_.arena_bytes));
-    describe_operators(model.network);
-    bind_kernels(std::move(model));
+    describe_operators(prepared.model.network);
+    bind_kernels(std::move(prepared.model));
   }
 
   void run() override {
@@ -75,15 +72,11 @@ class XnnpackRunnable : public Runnable {
           "XnnpackRunnable::write_input: values = " + std::to_string(image.size()) + ", expected " +
           std::to_string(pixels * channels));
     }
-    require_meaning();
-    const bool floats = view.element == Element::Float;
+    require_meaning("xnnpack", scales_);
     const xnn::Image to = this->image(view);
     for (size_t p = 0; p < pixels; ++p) {
       for (size_t c = 0; c < channels; ++c) {
-        const float value = image[c * pixels + p];
-        const size_t at = p * channels + c;
-        floats ? void(to.floats()[at] = value)
-               : void(to.integers()[at] = view.scale.quantize(value));
+        write_element(view, to, p * channels + c, image[c * pixels + p]);
       }
     }
   }
@@ -92,15 +85,12 @@ class XnnpackRunnable : public Runnable {
     const TensorView& view = plan_.output;
     const auto pixels = static_cast<size_t>(view.pixels());
     const auto channels = static_cast<size_t>(view.channels);
-    require_meaning();
-    const bool floats = view.element == Element::Float;
+    require_meaning("xnnpack", scales_);
     const xnn::Image from = image(view);
     std::vector<float> values(pixels * channels);
     for (size_t c = 0; c < channels; ++c) {
       for (size_t p = 0; p < pixels; ++p) {
-        const size_t at = p * from.stride + c;
-        values[c * pixels + p] =
-            floats ? from.floats()[at] : view.scale.dequantize(from.integers()[at]);
+        values[c * pixels + p] = read_element(view, from, p * from.stride + c);
       }
     }
     return values;
@@ -110,11 +100,37 @@ class XnnpackRunnable : public Runnable {
   int64_t activation_bytes() const override { return plan_.arena_bytes; }
 
  private:
-  void require_meaning() const {
-    if (scales_ == Scales::OfTheModel) return;
-    throw EngineError(FailureKind::Unsupported,
-                      "xnnpack: the model has no weights and no scales, so that its int8 outputs "
-                      "mean nothing; expected a quantised model (QDQ) to run on images");
+  static ExecutionPlan plan_of(const PreparedModel& prepared) {
+    const network::Model& model = prepared.model;
+    const bool half = prepared.precision == latency::Precision::Fp16;
+    return make_execution_plan(model.network, model.quantization ? &*model.quantization : nullptr,
+                               half ? Element::Half : Element::Float);
+  }
+
+  static void write_element(const TensorView& view, const xnn::Image& to, size_t at, float value) {
+    switch (view.element) {
+      case Element::Float:
+        to.floats()[at] = value;
+        return;
+      case Element::Half:
+        to.halves()[at] = to_half(value);
+        return;
+      case Element::Int8:
+        to.integers()[at] = view.scale.quantize(value);
+        return;
+    }
+  }
+
+  static float read_element(const TensorView& view, const xnn::Image& from, size_t at) {
+    switch (view.element) {
+      case Element::Float:
+        return from.floats()[at];
+      case Element::Half:
+        return from_half(from.halves()[at]);
+      case Element::Int8:
+        break;
+    }
+    return view.scale.dequantize(from.integers()[at]);
   }
 
   xnn::Image image(const TensorView& view) const {
@@ -127,7 +143,8 @@ class XnnpackRunnable : public Runnable {
             static_cast<size_t>(view.width),
             static_cast<size_t>(view.channels),
             static_cast<size_t>(view.stride),
-            view.scale};
+            view.scale,
+            view.element == Element::Half};
   }
 
   void run_step(size_t i) {
@@ -141,10 +158,15 @@ class XnnpackRunnable : public Runnable {
   void to_channels_first(const PlanStep& step) {
     const xnn::Image from = image(step.input);
     const xnn::Image to = image(step.output);
-    if (step.input.element == Element::Float) {
-      transpose(from.floats(), to.floats(), step.input.pixels(), step.input.channels);
-    } else {
-      transpose(from.integers(), to.integers(), step.input.pixels(), step.input.channels);
+    const int64_t pixels = step.input.pixels();
+    const int64_t channels = step.input.channels;
+    switch (step.input.element) {
+      case Element::Float:
+        return transpose(from.floats(), to.floats(), pixels, channels);
+      case Element::Half:
+        return transpose(from.halves(), to.halves(), pixels, channels);
+      case Element::Int8:
+        return transpose(from.integers(), to.integers(), pixels, channels);
     }
   }
 
@@ -201,7 +223,7 @@ class XnnpackRunnable : public Runnable {
         return;
       }
       case Kernel::Affine: {
-        const xnn::PackedWeights packed = packer.affine(node, in.channels);
+        const xnn::PackedWeights packed = packer.affine(node, step.function, in.channels);
         xnn::convolution(kernel, {}, static_cast<uint32_t>(in.channels), packed.weight.data(),
                          packed.bias_or_null(), limits, in, out);
         return;
@@ -261,9 +283,9 @@ class XnnpackRunnable : public Runnable {
 
 }  // namespace
 
-std::unique_ptr<Runnable> make_xnnpack_runnable(network::Model model, Scales scales,
+std::unique_ptr<Runnable> make_xnnpack_runnable(PreparedModel prepared,
                                                 std::shared_ptr<pthreadpool> pool) {
-  return std::make_unique<XnnpackRunnable>(std::move(model), scales, std::move(pool));
+  return std::make_unique<XnnpackRunnable>(std::move(prepared), std::move(pool));
 }
 
 }  // namespace lathe::device

@@ -8,6 +8,8 @@ namespace lathe::search {
 
 /// Plain convolution, as in VGG and the full-convolution baseline of MobileNetV1.
 const BlockFamily& conv_family();
+/// Convolution with concatenated rectifiers, CReLU (Shang et al., 2016), as in PVANet.
+const BlockFamily& conv_crelu_family();
 /// The inverted residual of MobileNetV2 (Sandler et al., 2018), MobileNetV3 (Howard et al., 2019)
 /// and EfficientNet (Tan and Le, 2019).
 const BlockFamily& mbconv_family();

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "device_agent/board/doctor.h"
+#include "device_agent/board/power_chip.h"
 #include "tests/device_agent/board/recorded_boards.h"
 #include "tests/support/message_of.h"
 #include "tests/support/temporary_folder.h"
@@ -26,6 +27,19 @@ std::vector<std::string> names(const fs::path& root) {
 }
 
 const fs::path kChip = "sys/class/hwmon/hwmon0";
+/// In the form in which a Raspberry Pi 5 answers, with fewer rails.
+constexpr char kRails[] =
+    "   3V3_SYS_A current(1)=0.05000000A\n"
+    "   1V8_SYS_A current(2)=0.17000000A\n"
+    "    0V8_SW_A current(6)=0.30000000A\n"
+    "  VDD_CORE_A current(7)=1.50000000A\n"
+    "   3V3_SYS_V volt(9)=3.31000000V\n"
+    "   1V8_SYS_V volt(10)=1.80000000V\n"
+    "    0V8_SW_V volt(14)=0.80000000V\n"
+    "  VDD_CORE_V volt(15)=0.90000000V\n"
+    "     EXT5V_V volt(24)=5.10000000V\n"
+    "      BATT_V volt(25)=0.00000000V\n";
+
 const fs::path kPackage = "sys/class/powercap/intel-rapl:0";
 
 void record_rapl(const fs::path& root, int64_t energy_uj) {
@@ -118,6 +132,44 @@ TEST_CASE("a counter is read as it counts, and over its end") {
   record_rapl(folder.path(), 1000000);
   meter.sample();
   CHECK(meter.joules() == doctest::Approx(0.3 + 0.02885 + 1.0));
+}
+
+TEST_CASE("the power chip of a Raspberry Pi 5 shows the power of its rails") {
+  CHECK(power_of_rails_w(kRails).value() ==
+        doctest::Approx(0.05 * 3.31 + 0.17 * 1.8 + 0.3 * 0.8 + 1.5 * 0.9));
+  for (const char* nothing :
+       {"", "error=1 error_msg=\"Command not registered\"", "EXT5V_V volt(24)=5.1V",
+        "VDD_CORE_A current(7)=much\nVDD_CORE_V volt(15)=0.9V", "=\n_A\nA =1\n"}) {
+    CHECK_FALSE(power_of_rails_w(nothing).has_value());
+  }
+  test::TemporaryFolder folder;
+  record_pi5(folder.path());
+  CHECK(names(folder.path()).empty());  // no right to ask: the node is not there for the service
+  write(folder.path() / "dev/vcio", kRails);
+  REQUIRE(names(folder.path()) == std::vector<std::string>{"pmic rails"});
+  ManualClock clock;
+  EnergyMeter meter(energy_sources(folder.path()).at(0), clock);
+  meter.start();
+  clock.advance_s(2.0);
+  meter.sample();
+  CHECK(meter.joules() == doctest::Approx(2.0 * 2.0615));
+  write(folder.path() / "dev/vcio", "error=1");
+  CHECK(test::message_of<DeviceError>([&] { meter.sample(); }).find("energy sensor pmic rails: ") ==
+        0);
+  // A monitor on the supply feeds the rails: it shows more.
+  write(folder.path() / "dev/vcio", kRails);
+  write(folder.path() / kChip / "name", "ina260\n");
+  write(folder.path() / kChip / "power1_input", "4200000");
+  CHECK(names(folder.path()) == std::vector<std::string>{"hwmon0 ina260 power1", "pmic rails"});
+}
+
+TEST_CASE("an earlier Raspberry Pi, or a device that is no mailbox, has no power chip") {
+  test::TemporaryFolder folder;
+  record_pi4(folder.path());
+  write(folder.path() / "dev/vcio", kRails);
+  CHECK(names(folder.path()).empty());
+  CHECK_FALSE(ask_firmware("/dev/null", "pmic_read_adc").has_value());
+  CHECK_FALSE(ask_firmware(folder.path() / "nothing", "pmic_read_adc").has_value());
 }
 
 TEST_CASE("a sensor that goes away says so") {

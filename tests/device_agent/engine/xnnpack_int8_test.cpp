@@ -7,86 +7,31 @@
 #include "network/passes.h"
 #include "network/quantize.h"
 #include "network/reference_networks.h"
+#include "tests/device_agent/engine/engine_checks.h"
 #include "tests/device_agent/engine/random_graph.h"
-#include "tests/device_agent/engine/single_operator.h"
-#include "tests/support/integer_executor.h"
-#include "tests/support/quantized_model.h"
 
 using namespace lathe;
 using namespace lathe::device;
 using lathe::device::testing::conv;
+using lathe::device::testing::Differences;
+using lathe::device::testing::lively_model;
 using lathe::device::testing::single;
 using namespace lathe::network;
 
 namespace {
 
-/// How far results are from the definition, in steps of the output.
-struct Differences {
-  int64_t values = 0;
-  int64_t equal = 0;
-  int largest = 0;
-  double equal_share() const {
-    return values == 0 ? 1.0 : static_cast<double>(equal) / static_cast<double>(values);
-  }
-};
-
-void compare(const test::IntegerTensor& got, const test::IntegerTensor& expected,
-             Differences& differences) {
-  REQUIRE(got.values.size() == expected.values.size());
-  for (size_t i = 0; i < got.values.size(); ++i) {
-    const int steps = std::abs(int{got.values[i]} - int{expected.values[i]});
-    ++differences.values;
-    if (steps == 0) ++differences.equal;
-    differences.largest = std::max(differences.largest, steps);
-  }
-}
-
-test::IntegerTensor run_engine(const Model& model, const Tensor& image, int threads = 1) {
-  const auto runnable = make_xnnpack_engine()->prepare(model, {threads, latency::Precision::Int8});
-  runnable->write_input(image.values);
-  runnable->run();
-  runnable->run();  // finds the first run's leftovers in memory
-  const TensorScale scale =
-      model.quantization->outputs.at(model.network.node(model.network.output()).name);
-  test::IntegerTensor result{model.network.output_shape(), {}};
-  for (const float value : runnable->read_output()) result.values.push_back(scale.quantize(value));
-  return result;
-}
-
-Model lively_model(const Network& net, uint64_t seed) {
-  return {net, test::trained_looking_weights(net, Rng(seed))};
-}
-
-/// Every node of a model by the engine, from a network that ends there, against the definition
-/// applied to the engine's own results before it: so each operator is judged alone. The whole
-/// network must give the same result wherever its tensors lie.
+/// The whole network must give the same result as its parts, wherever its tensors lie.
 void check_every_node(const Model& model, const Tensor& image, Differences& differences,
                       int threads = 1) {
+  const auto engine = make_xnnpack_engine();
   std::vector<test::IntegerTensor> outputs;
-  for (const Node& node : model.network.nodes()) {
-    Model until = model;
-    until.network.set_output(node.id);
-    CAPTURE(node.name);
-    outputs.push_back(run_engine(until, image, threads));
-    if (node.inputs.empty()) continue;
-    std::vector<const test::IntegerTensor*> inputs;
-    for (const NodeId id : node.inputs) inputs.push_back(&outputs[static_cast<size_t>(id)]);
-    Differences here;
-    compare(outputs.back(), test::run_integer_node(model, node, inputs), here);
-    CHECK(here.largest <= 1);
-    differences.values += here.values;
-    differences.equal += here.equal;
-    differences.largest = std::max(differences.largest, here.largest);
-  }
-  CHECK(run_engine(model, image, threads).values ==
+  differences.add(testing::check_every_node(*engine, model, image, outputs, threads));
+  CHECK(testing::run_int8(*engine, model, image, threads).values ==
         outputs[static_cast<size_t>(model.network.output())].values);
 }
 
 Differences check_operator(const Shape& shape, const Operator& op, uint64_t seed) {
-  const Model model = test::quantized_model(lively_model(single(shape, op), seed), Rng(seed));
-  Differences differences;
-  check_every_node(model, test::random_tensor(shape, Rng(seed + 1)), differences);
-  return differences;
+  return testing::check_operator(*make_xnnpack_engine(), shape, op, seed);
 }
 
 }  // namespace
@@ -173,7 +118,7 @@ TEST_CASE("Random int8 graphs are within one step of the definition at every nod
   Differences differences;
   for (uint64_t seed = 0; seed < 100; ++seed) {
     CAPTURE(seed);
-    const Network net = drop_unused(device::testing::random_graph(seed, 12));
+    const Network net = drop_unused(testing::random_graph(seed, 12));
     const Model model = test::quantized_model(lively_model(net, seed), Rng(seed));
     check_every_node(model, test::random_tensor(net.input_shape(), Rng(seed + 7)), differences,
                      seed % 3 == 0 ? 2 : 1);

@@ -43,7 +43,7 @@ AgentFixture::AgentFixture(const ServerOptions& options, double grace_s,
                            const std::filesystem::path& board_root) {
   // Signals of a crashing worker are to be seen, not to be reported by the sanitizer.
   if (!kMemoryLimitsWork) ::setenv("ASAN_OPTIONS", "handle_segv=0:handle_abort=0", 1);
-  engines_.add(make_xnnpack_engine());
+  add_engines(engines_);
   add_test_engines(engines_);
   settings_.engines = &engines_;
   settings_.worker.program = std::string(LATHE_BINARY_DIR) + "/bin/lathe-test-agent";

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "device_agent/engine/xnnpack/xnnpack_engine.h"
+#include "device_agent/engine/engines.h"
 #include "device_agent/service/agent_server.h"
 #include "lathe/v1/device_agent.grpc.pb.h"
 #include "tests/device_agent/service/fault_engines.h"

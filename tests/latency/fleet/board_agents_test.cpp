@@ -91,6 +91,12 @@ class StartedAgent {
   }
 
   network::Tensor run(const ComparedModel& model, const network::Tensor& images) {
+    auto outputs = try_run(model, images);
+    REQUIRE_MESSAGE(outputs, name, ", ", model.name, ": ", outputs.failure().message);
+    return std::move(*outputs);
+  }
+
+  Result<network::Tensor> try_run(const ComparedModel& model, const network::Tensor& images) {
     const auto lease = client_.acquire("boards", kPatience_s);
     REQUIRE_MESSAGE(lease, name, ": ", lease.failure().message);
     const std::string sha256 = sha256_hex(model.onnx);
@@ -99,9 +105,7 @@ class StartedAgent {
     JobOptions options;
     options.engine = "xnnpack";
     options.precision = model.precision;
-    auto outputs = client_.run(**lease, sha256, options, images, kPatience_s);
-    REQUIRE_MESSAGE(outputs, name, ", ", model.name, ": ", outputs.failure().message);
-    return std::move(*outputs);
+    return client_.run(**lease, sha256, options, images, kPatience_s);
   }
 
  private:
@@ -256,6 +260,42 @@ TEST_CASE("agents for boards compute in fp32 what the agent for this machine com
   std::vector<ComparedModel> models = reference_models();
   for (ComparedModel& model : random_models()) models.push_back(std::move(model));
   compare_on_all_boards(models);
+}
+
+TEST_CASE("agents whose core has fp16 compute in it, the others say what they have") {
+  Agents agents;
+  std::vector<ComparedModel> models = reference_models();
+  for (ComparedModel& model : random_models()) models.push_back(std::move(model));
+  int with_fp16 = 0;
+  for (const auto& program : agents.boards) {
+    StartedAgent board(program);
+    INFO(board.name);
+    const std::vector<std::string> known = board.describe().engines.at(0).precisions;
+    if (std::find(known.begin(), known.end(), "fp16") == known.end()) {
+      ComparedModel model = models.front();
+      model.precision = Precision::Fp16;
+      const auto refused = board.try_run(model, test::random_tensor(model.input, Rng(11)));
+      REQUIRE_FALSE(refused);
+      CHECK(refused.failure().kind == FailureKind::Unsupported);
+      CHECK(refused.failure().message == "xnnpack: precision = fp16, expected one of: fp32, int8");
+      continue;
+    }
+    ++with_fp16;
+    double worst = 0.0;
+    for (const ComparedModel& model : models) {
+      CAPTURE(model.name);
+      const network::Tensor images = test::random_tensor(model.input, Rng(11).derive(model.name));
+      const network::Tensor expected = agents.here.run(model, images);
+      ComparedModel half = model;
+      half.precision = Precision::Fp16;
+      const double difference =
+          largest_difference(board.run(half, images), expected) / largest_magnitude(expected);
+      CHECK(difference <= 0.1);  // halves have 11 bits; sums of products lose some of them
+      worst = std::max(worst, difference);
+    }
+    MESSAGE(board.name, ": largest relative difference of fp16 ", worst);
+  }
+  CHECK(with_fp16 > 0);
 }
 
 TEST_CASE("agents for boards compute the same integers as the agent for this machine") {

@@ -38,6 +38,7 @@ std::string elastic_text(const std::string& block, const std::string& options) {
 
 const std::pair<const char*, const char*> kElastic[] = {
     {"conv", "kernel: [3, 5], activation: [relu, hard_swish]"},
+    {"conv_crelu", "kernel: [3, 5]"},
     {"mbconv", "kernel: [3, 5], expand: [1, 3, 6], squeeze_excite: [false, true]"},
     {"residual_basic", "kernel: [3, 5], expand: [0.5, 1], squeeze_excite: [false, true]"},
     {"residual_bottleneck", "kernel: [3, 5], expand: [0.25, 0.5], squeeze_excite: [false, true]"},

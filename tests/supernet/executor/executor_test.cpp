@@ -7,7 +7,9 @@
 #include "network/passes.h"
 #include "supernet/data/batches.h"
 #include "supernet/evaluate/extraction.h"
+#include "supernet/executor/compute.h"
 #include "supernet/executor/executor.h"
+#include "supernet/executor/operators.h"
 #include "tests/support/message_of.h"
 #include "tests/support/random_network.h"
 
@@ -146,4 +148,125 @@ TEST_CASE("The executor says what is missing") {
   ModelParameters missing(weights, at::kCPU);
   CHECK(test::message_of<InvariantError>([&] { Executor(plan, missing, empty); }) ==
         "model parameter norm.gamma: there is none");
+}
+
+TEST_CASE("Drop-connect leaves out whole residual branches at rates that grow with depth") {
+  // Four times x + x * 1 on four channels: without noise 16 x.
+  network::Network network;
+  network::NodeId x = network.add_input("input", {1, 4, 2, 2});
+  for (const char* name : {"a", "b", "c", "d"}) {
+    const network::NodeId branch =
+        network.add(std::string(name) + ".pool", network::MaxPool{1, 1, 0}, {x});
+    x = network.add(name, network::Add{}, {branch, x});
+  }
+  const Plan plan = make_plan(network);
+  DoubleParameters parameters;
+  TrainBatchNorm policy;
+  const at::Tensor images = at::ones({4000, 4, 2, 2});
+  const Regularisation noise{0.0, 0.4, 9};
+  const at::Tensor y = Executor(plan, parameters, policy, noise).run(images);
+  CHECK(y.equal(Executor(plan, parameters, policy, noise).run(images)));
+  CHECK_FALSE(y.equal(Executor(plan, parameters, policy, {0.0, 0.4, 10}).run(images)));
+  CHECK(y.amax({1, 2, 3}).equal(y.amin({1, 2, 3})));  // an image is left out whole
+  // Each sum doubles on average; its variance is keep * (1 / keep)^2 - 1 = 1 / keep - 1.
+  CHECK(y.mean().item<double>() == doctest::Approx(16.0).epsilon(0.03));
+  const at::Tensor factors = y.select(1, 0).select(1, 0).select(1, 0);
+  double all_kept = 1.0;
+  double all_dropped = 1.0;
+  double product = 1.0;
+  for (const double rate : {0.1, 0.2, 0.3, 0.4}) {
+    all_kept *= 1.0 - rate;
+    all_dropped *= rate;
+    product *= 1.0 + 1.0 / (1.0 - rate);
+  }
+  const auto share = [&](double value) {
+    return (factors - value).abs().lt(1e-3).to(at::kDouble).mean().item<double>();
+  };
+  CHECK(share(product) == doctest::Approx(all_kept).epsilon(0.1));
+  CHECK(share(1.0) < 10.0 * all_dropped + 0.002);
+  CHECK(Executor(plan, parameters, policy).run(images).eq(16.0).all().item<bool>());
+}
+
+TEST_CASE("Dropout hides inputs of the classifier alone") {
+  network::Network network;
+  const network::NodeId input = network.add_input("input", {1, 64, 1, 1});
+  const network::NodeId flat = network.add("flat", network::Flatten{}, {input});
+  const network::NodeId hidden = network.add("hidden", network::Linear{64, false}, {flat});
+  network.add("classifier", network::Linear{1, false}, {hidden});
+  const Plan plan = make_plan(network);
+  class Values : public ParameterSource {
+   public:
+    at::Tensor value(const network::Parameter& parameter) override {
+      return parameter.name == "hidden.weight" ? at::eye(64) : at::ones({1, 64});
+    }
+  } values;
+  TrainBatchNorm policy;
+  const at::Tensor y = Executor(plan, values, policy, {0.25, 0.0, 5}).run(at::ones({2000, 64, 1, 1}));
+  // 64 elements, each 0 or 4 / 3: mean 64, variance 64 * (1 / 0.75 - 1).
+  CHECK(y.mean().item<double>() == doctest::Approx(64.0).epsilon(0.01));
+  CHECK(y.var().item<double>() == doctest::Approx(64.0 / 3.0).epsilon(0.15));
+}
+
+TEST_CASE("Noise is for one network at a time") {
+  network::Network network;
+  network.add("sum", network::Flatten{}, {network.add_input("input", {1, 1, 1, 1})});
+  const Plan forest = make_forest({&network, &network});
+  DoubleParameters parameters;
+  TrainBatchNorm policy;
+  CHECK(test::message_of<InvariantError>([&] { Executor(forest, parameters, policy, {0.5, 0.0, 1}); }) ==
+        "executor with dropout: networks = 2, expected 1");
+}
+
+TEST_CASE("A part of a batch gets its part of the batch's noise") {
+  network::Network network;
+  const network::NodeId input = network.add_input("input", {1, 16, 1, 1});
+  const network::NodeId branch = network.add("branch", network::MaxPool{1, 1, 0}, {input});
+  const network::NodeId sum = network.add("sum", network::Add{}, {branch, input});
+  network.add("classifier", network::Linear{3, false}, {network.add("flat", network::Flatten{}, {sum})});
+  const Plan plan = make_plan(network);
+  DoubleParameters parameters;
+  TrainBatchNorm policy;
+  const at::Tensor images = at::ones({10, 16, 1, 1}, at::kDouble);
+  const at::Tensor whole = Executor(plan, parameters, policy, {0.5, 0.5, 4}).run(images);
+  const at::Tensor first = Executor(plan, parameters, policy, {0.5, 0.5, 4, 0, 10}).run(images.narrow(0, 0, 4));
+  const at::Tensor last = Executor(plan, parameters, policy, {0.5, 0.5, 4, 4, 10}).run(images.narrow(0, 4, 6));
+  CHECK((at::cat({first, last}) - whole).abs().max().item<double>() < 1e-12);
+}
+
+TEST_CASE("In bf16 products are rounded, and results, gradients and depthwise convolutions stay float") {
+  try {
+    require_precision(Precision::Bf16, at::kCPU);
+  } catch (const ConfigError& error) {
+    CHECK(std::string(error.what()) == "/supernet/precision = bf16, expected fp32: this CPU has no bf16");
+    return;
+  }
+  network::Network network;
+  network::NodeId x = network.add_input("input", {1, 8, 9, 9});
+  x = network.add("conv", network::Conv2d{16, 3, 1, 1, 1, false}, {x});
+  x = network.add("depthwise", network::Conv2d{16, 3, 1, 1, 16, false}, {x});
+  x = network.add("pool", network::GlobalAveragePool{}, {x});
+  x = network.add("flat", network::Flatten{}, {x});
+  network.add("classifier", network::Linear{5, true}, {x});
+  const Plan plan = make_plan(network);
+  SharedWeights weights({network}, 3, at::kCPU);
+  TrainBatchNorm policy;
+  at::Generator generator = at::detail::createCPUGenerator(6);
+  const at::Tensor images = at::randn({4, 8, 9, 9}, generator);
+  const auto pass = [&](Precision precision) {
+    TrainableSlices slices(weights);
+    const at::Tensor y = Executor(plan, slices, policy, {}, precision).run(images);
+    CHECK(y.scalar_type() == at::kFloat);
+    y.square().sum().backward();
+    return std::make_pair(y.detach(), slices.flat_gradients());
+  };
+  const auto [exact, exact_gradients] = pass(Precision::Fp32);
+  const auto [rounded, rounded_gradients] = pass(Precision::Bf16);
+  CHECK(rounded_gradients.scalar_type() == at::kFloat);
+  // bf16 has eight bits: relative errors of a few of their last ones, and not none.
+  CHECK((rounded - exact).norm().item<double>() < 0.02 * exact.norm().item<double>());
+  CHECK((rounded_gradients - exact_gradients).norm().item<double>() <
+        0.03 * exact_gradients.norm().item<double>());
+  CHECK_FALSE(rounded.equal(exact));
+  std::vector<at::Tensor> depthwise = {at::ones({16, 1, 3, 3})};
+  CHECK_FALSE(multiplies_in_low_precision(network::Conv2d{16, 3, 1, 1, 16, false}, depthwise));
 }

@@ -1,10 +1,12 @@
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <cstdlib>
 
 #include "core/error.h"
 #include "core/file.h"
 #include "network/passes.h"
+#include "supernet/compress/prune_schedule.h"
 #include "supernet/supernet.h"
 #include "tests/supernet/image_files.h"
 #include "tests/supernet/tiny_data.h"
@@ -211,4 +213,53 @@ TEST_CASE("Options are read with ranges, and a warm-up that outlasts training is
   CHECK(message_of<ConfigError>([&] { read("supernet:\n  epochs: 2\n  warmup_epochs: 2\n"); }) ==
         "c.yaml:3: /supernet/warmup_epochs = 2, expected less than epochs");
   CHECK(message_of<ConfigError>([&] { read("supernet:\n  momentun: 0.9\n"); }).find("momentum") != std::string::npos);
+}
+
+TEST_CASE("A trained network is pruned by every criterion, and sparsity shrinks its scales") {
+  Scene scene(false);
+  const auto supernet = scene.create();
+  supernet->train(no_progress(), kNever);
+  const ExtractedModel whole = supernet->extract(scene.space->lower(scene.space->largest()));
+  CHECK(supernet->calibrate(whole.model).validation.top1 == whole.validation.top1);
+  const auto groups = network::find_channel_groups(whole.model.network);
+  for (const std::string& name : network::prune_criterion_names()) {
+    CAPTURE(name);
+    Supernet::ChannelScoreOptions scoring;
+    scoring.criterion = network::prune_criterion_from_string(name);
+    const auto scores = supernet->channel_scores(whole.model, groups, scoring);
+    REQUIRE(scores.size() == groups.size());
+    CHECK(scores == supernet->channel_scores(whole.model, groups, scoring));
+  }
+
+  PruneOptions options;
+  options.target = parse_prune_target("macs x0.6");
+  options.criterion = network::PruneCriterion::Fisher;
+  options.rounds = 2;
+  options.channel_multiple = 4;
+  PruneSchedule schedule(*supernet, options, nullptr, 5);
+  const PruneOutcome outcome =
+      schedule.run(whole.model, nullptr, scene.folder / "prune", no_progress(), kNever);
+  CHECK(outcome.end == PruneEnd::Target);
+  CHECK(static_cast<double>(outcome.rounds.back().macs) <=
+        0.6 * static_cast<double>(outcome.rounds.front().macs));
+  CHECK(outcome.rounds.back().validation.top1 > 0.3);
+  CHECK(supernet->calibrate(outcome.pruned.model).validation.top1 ==
+        outcome.pruned.validation.top1);
+
+  const auto scales = [](const network::Model& model) {
+    double sum = 0.0;
+    for (const network::Node& node : model.network.nodes()) {
+      if (!std::holds_alternative<network::BatchNorm>(node.op)) continue;
+      for (const float gamma : model.weights.at(node.parameters[0].name).values)
+        sum += std::abs(double{gamma});
+    }
+    return sum;
+  };
+  Supernet::FineTuneOptions tuning;
+  tuning.epochs = 3;
+  const double plain = scales(supernet->fine_tune(whole.model, nullptr, tuning, no_progress()).model);
+  tuning.gamma_sparsity = 0.01;
+  const double sparse =
+      scales(supernet->fine_tune(whole.model, nullptr, tuning, no_progress()).model);
+  CHECK(sparse < 0.98 * plain);
 }

@@ -135,3 +135,69 @@ TEST_CASE("SharedWeights hold the tensors of every operator that a block may cho
   check_that_every_slice_exists(
       *search::read_search_space(LATHE_SOURCE_DIR "/configs/spaces/operators_32.yaml"));
 }
+
+TEST_CASE("Transformed kernels start as centres, one learned map for each tensor and size") {
+  SharedWeights plain({layer(2, 3, 7)}, 1, at::kCPU);
+  SharedWeights weights({layer(2, 3, 7)}, 1, at::kCPU, /*kernel_transform=*/true);
+  REQUIRE(weights.entries().size() == 5);
+  CHECK(weights.entries()[0].name == "w.weight");
+  CHECK(weights.entries()[3].name == "w.weight.to3");
+  CHECK(weights.entries()[3].shape == network::Shape{9, 9});
+  CHECK(weights.entries()[4].name == "w.weight.to5");
+  CHECK(weights.entries()[4].shape == network::Shape{25, 25});
+  CHECK(weights.decayed_count() == plain.decayed_count());
+  for (const int64_t kernel : {7, 5, 3, 1}) {
+    const network::Parameter slice{"w.weight", {2, 1, kernel, kernel}};
+    CHECK(FrozenSlices(weights).value(slice).equal(FrozenSlices(plain).value(slice)));
+  }
+}
+
+TEST_CASE("A transformed kernel is the map of the map of the largest, and both maps learn") {
+  SharedWeights weights({layer(2, 3, 7)}, 1, at::kCPU, /*kernel_transform=*/true);
+  weights.values().copy_(at::rand({weights.values().numel()}) - 0.5);
+  const at::Tensor full = weights.slice({"w.weight", {3, 2, 7, 7}});
+  const at::Tensor to5 = weights.slice({"w.weight.to5", {25, 25}});
+  const at::Tensor to3 = weights.slice({"w.weight.to3", {9, 9}});
+  const network::Parameter slice{"w.weight", {3, 1, 3, 3}};
+  at::Tensor expected = at::zeros({3, 1, 3, 3});
+  for (int64_t o = 0; o < 3; ++o) {
+    const at::Tensor centre5 = full[o][0].narrow(0, 1, 5).narrow(1, 1, 5).reshape({25});
+    const at::Tensor kernel5 = at::mv(to5, centre5).view({5, 5});
+    const at::Tensor centre3 = kernel5.narrow(0, 1, 3).narrow(1, 1, 3).reshape({9});
+    expected[o][0].copy_(at::mv(to3, centre3).view({3, 3}));
+  }
+  CHECK(at::allclose(FrozenSlices(weights).value(slice), expected, 1e-4, 1e-5));
+  TrainableSlices slices(weights);
+  const at::Tensor value = slices.value(slice);
+  CHECK(at::allclose(value, expected, 1e-4, 1e-5));
+  const at::Tensor direction = at::rand_like(value);
+  backward((value * direction).sum());
+  slices.add_gradients();
+  // Directional derivatives by differences, along each shared tensor in turn.
+  for (const SharedWeights::Entry& entry : weights.entries()) {
+    const int64_t count = network::element_count(entry.shape);
+    const at::Tensor gradient = weights.gradients().narrow(0, entry.offset, count);
+    at::Tensor values = weights.values().narrow(0, entry.offset, count);
+    const at::Tensor step = 1e-2 * (at::rand({count}) - 0.5);
+    const auto objective = [&] {
+      return (FrozenSlices(weights).value(slice).to(at::kDouble) * direction).sum().item<double>();
+    };
+    const double before = objective();
+    const at::Tensor kept = values.clone();
+    values.add_(step);
+    const double difference = objective() - before;
+    values.copy_(kept);
+    CAPTURE(entry.name);
+    CHECK((gradient * step).sum().item<double>() == doctest::Approx(difference).epsilon(0.03));
+  }
+  CHECK(weights.gradient_slice({"w.weight.to3", {9, 9}}).abs().max().item<double>() > 0.01);
+  CHECK(weights.gradient_slice({"w.weight", {1, 2, 7, 7}})[0][0][0].eq(0).all().item<bool>());
+}
+
+TEST_CASE("The gradients' norm is that of all leaves together") {
+  SharedWeights weights({layer(1, 1, 3)}, 1, at::kCPU);
+  TrainableSlices slices(weights);
+  backward(3.0 * slices.value({"n.gamma", {1}}).sum() +
+           slices.value({"w.weight", {1, 1, 3, 3}}).slice(2, 0, 1).sum() * (4.0 / std::sqrt(3.0)));
+  CHECK(at::norm(slices.flat_gradients()).item<double>() == doctest::Approx(5.0));
+}

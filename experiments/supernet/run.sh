@@ -1,0 +1,28 @@
+#!/bin/sh
+# Builds the studies of the supernet and runs those that are named, or all, one after another; figures go to
+# results.json beside this script, tables for README.md to the screen.
+# Usage: run.sh [--quick] [STUDY ...]     BUILD=folder chooses the build folder.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+build=${BUILD:-$root/build/supernet-study}
+spaces=$root/configs/spaces
+cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DLATHE_BUILD_BENCHMARKS=ON \
+  -DLATHE_WITH_FLEET=OFF -DLATHE_BUILD_TESTS=OFF >/dev/null
+ninja -C "$build" supernet_study
+quick=""
+if [ "${1:-}" = --quick ]; then
+  quick=--quick
+  shift
+fi
+[ $# -gt 0 ] || set -- step evaluation
+for study in "$@"; do
+  echo
+  echo "== $study"
+  case $study in
+    step) set -- "$spaces/mobilenet_28.yaml" "$spaces/mobilenet_v2_28.yaml" "$spaces/mobilenet_v3_32.yaml" ;;
+    evaluation) set -- "$spaces/mobilenet_v2_28.yaml" ;;
+    *) set -- ;;
+  esac
+  "$build/bin/supernet_study" "$study" --out "$here/results.json" $quick "$@"
+done
