@@ -25,7 +25,7 @@ namespace lathe::supernet {
 
 struct DataOptions {
   std::string dataset = "fashion_mnist";
-  std::filesystem::path path;  ///< empty: the dataset's usual places
+  std::filesystem::path path;   ///< empty: the dataset's usual places
   std::filesystem::path cache;  ///< of decoded images; empty: the user's cache folder
   int64_t resolution = 0;  ///< of folder and csv: images are brought to this size; 0: as they are
   int64_t channels = 3;    ///< of folder and csv: 3 RGB, 1 grey
