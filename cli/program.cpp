@@ -76,6 +76,7 @@ struct Arguments {
   RankArguments rank;
   MeasurementsArguments measurements;
   TableArguments table;
+  DataArguments data;
   CertificateArguments certificates;
   bool verbose = false;
   std::function<void()> chosen;
@@ -294,6 +295,34 @@ void add_certificate_command(CLI::App& app, Arguments& arguments) {
       [&] { arguments.chosen = [&] { certificates_command(arguments.certificates); }; });
 }
 
+void add_data_commands(CLI::App& app, Arguments& arguments) {
+  CLI::App* data = app.add_subcommand("data", "Look at a data set, or get one");
+  data->require_subcommand(1);
+  CLI::App* show = data->add_subcommand("show", "Classes, splits, mean, what is unbalanced");
+  show->add_option("source", arguments.data.source,
+                   "A config, or the name of a data set (fashion_mnist, mnist, cifar10, cifar100)")
+      ->required();
+  show->add_option("--set", arguments.data.overrides, "Override a key of the config (repeatable)")
+      ->type_name("KEY=VALUE");
+  show->add_option("--path", arguments.data.path,
+                   "Folder of a named data set (default: where it usually is)");
+  show->add_flag("--json", arguments.data.json, "Print JSON");
+  show->footer(
+      "Example: lathe data show configs/quickstart.yaml\nEvery training image is checked.");
+  show->callback([&] { arguments.chosen = [&] { show_data_command(arguments.data); }; });
+  CLI::App* fetch = data->add_subcommand("fetch", "Get a data set, or learn how to get it");
+  fetch->add_option("dataset", arguments.data.source, "cifar10 (by npm); of others, where it is")
+      ->required();
+  fetch->add_option("--to", arguments.data.path,
+                    "Folder (default: ~/.cache/lathe/datasets/NAME, where lathe looks)");
+  fetch->footer(
+      "Example: lathe data fetch cifar10\n"
+      "Does nothing if the data are there; an interrupted fetch leaves nothing behind.");
+  fetch->callback([&] {
+    arguments.chosen = [&] { fetch_data_command(arguments.data.source, arguments.data.path); };
+  });
+}
+
 }  // namespace
 
 int run_program(int argc, char** argv) {
@@ -311,6 +340,7 @@ int run_program(int argc, char** argv) {
   add_measurement_commands(app, arguments);
   add_table_command(app, arguments);
   add_certificate_command(app, arguments);
+  add_data_commands(app, arguments);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -93,6 +93,24 @@ double Rng::normal() {
   }
 }
 
+double Rng::gamma(double shape) {
+  if (!std::isfinite(shape) || shape <= 0.0) {
+    throw InvariantError("Rng::gamma: shape = " + std::to_string(shape) +
+                         ", expected a positive number");
+  }
+  // A smaller shape is drawn from the next larger one.
+  const double boost = shape < 1.0 ? std::pow(1.0 - uniform(), 1.0 / shape) : 1.0;
+  const double d = (shape < 1.0 ? shape + 1.0 : shape) - 1.0 / 3.0;
+  const double c = 1.0 / std::sqrt(9.0 * d);
+  while (true) {
+    const double x = normal();
+    const double v = std::pow(1.0 + c * x, 3.0);
+    if (v <= 0.0) continue;
+    const double u = 1.0 - uniform();
+    if (std::log(u) < 0.5 * x * x + d - d * v + d * std::log(v)) return boost * d * v;
+  }
+}
+
 size_t Rng::weighted(const std::vector<double>& weights) {
   double total = 0.0;
   for (size_t i = 0; i < weights.size(); ++i) {

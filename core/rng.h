@@ -41,6 +41,9 @@ class Rng {
   bool bernoulli(double p);
   /// Returns a normal deviate with mean 0 and standard deviation 1 (polar method, no state kept).
   double normal();
+  /// Returns a deviate of the Gamma distribution with scale 1 (Marsaglia and Tsang, 2000).
+  /// \throws InvariantError unless `shape` is positive and finite.
+  double gamma(double shape);
   /// Returns an index in [0, weights.size()) drawn in proportion to the weights.
   /// \throws InvariantError if a weight is negative or not finite, or all are zero.
   size_t weighted(const std::vector<double>& weights);

@@ -26,7 +26,7 @@ fetch_headers() {
 # compile SOURCE: prints nothing unless it fails.
 compile() {
   c++ -std=c++17 -fsyntax-only -w -DUSE_C10D_GLOO -DLATHE_HAS_GLOO -I"$root" -isystem "$include" \
-    -isystem "$include/torch/csrc/api/include" "$1" || {
+    -isystem "$include/torch/csrc/api/include" -isystem /usr/include/opencv4 "$1" || {
     echo "$1: does not compile against Debian 13's headers" >&2
     return 1
   }

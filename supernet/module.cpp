@@ -13,6 +13,7 @@
 #include "supernet/compress/lesson_trainer.h"
 #include "supernet/compress/quantize_model.h"
 #include "supernet/data/dataset.h"
+#include "supernet/data/fetch.h"
 #include "supernet/data/splits.h"
 #include "supernet/distributed/work_group.h"
 #include "supernet/evaluate/extraction.h"
@@ -36,12 +37,12 @@ auto translated(F&& f) {
   }
 }
 
-DataSummary summarise(const DatasetInfo& info, const Splits& splits) {
+DataSummary summarise(const DatasetInfo& info, const Splits& splits, const ImageSet& images) {
   DataSummary summary;
   summary.dataset = info.name;
-  summary.channels = info.channels;
-  summary.height = info.height;
-  summary.width = info.width;
+  summary.channels = info.shape.channels;
+  summary.height = info.shape.height;
+  summary.width = info.shape.width;
   summary.classes = info.classes;
   summary.class_names = info.class_names;
   summary.mean = info.mean;
@@ -49,20 +50,23 @@ DataSummary summarise(const DatasetInfo& info, const Splits& splits) {
   summary.train = static_cast<int64_t>(splits.train.size());
   summary.calibration = static_cast<int64_t>(splits.calibration.size());
   summary.validation = static_cast<int64_t>(splits.validation.size());
-  summary.train_hash = split_hash(info.name, "training files", splits.train);
-  summary.calibration_hash = split_hash(info.name, "training files", splits.calibration);
-  summary.validation_hash = split_hash(info.name, "training files", splits.validation);
+  summary.train_per_class = images_per_class(select(images, splits.train), info.classes);
+  summary.validation_per_class = images_per_class(select(images, splits.validation), info.classes);
+  summary.train_hash = split_hash(info.identity, "training files", splits.train);
+  summary.calibration_hash = split_hash(info.identity, "training files", splits.calibration);
+  summary.validation_hash = split_hash(info.identity, "training files", splits.validation);
   return summary;
 }
 
 /// \throws ConfigError unless the space's networks fit the images and classes.
 void check_space(const search::SearchSpace& space, const DatasetInfo& info) {
   const network::Network network = space.lower(space.largest());
-  if (network.input_shape()[1] != info.channels || network.output_shape().back() != info.classes) {
+  if (network.input_shape()[1] != info.shape.channels ||
+      network.output_shape().back() != info.classes) {
     throw ConfigError("space " + space.name() +
                       ": input channels = " + std::to_string(network.input_shape()[1]) +
                       ", classes = " + std::to_string(network.output_shape().back()) +
-                      ", expected " + std::to_string(info.channels) + " and " +
+                      ", expected " + std::to_string(info.shape.channels) + " and " +
                       std::to_string(info.classes) + " for " + info.name);
   }
 }
@@ -95,14 +99,12 @@ std::string teacher_text(const SupernetOptions& options) {
 Identity identity_of(const search::SearchSpace& space, const SupernetOptions& options,
                      const DataSummary& summary, const SharedWeights& weights) {
   const TrainOptions& train = options.train;
-  std::string augmentation;
-  for (const std::string& name : options.data.augmentation) augmentation += name + " ";
   return {{"space", space.name()},
           {"weights", weights.layout_hash()},
           {"dataset", summary.dataset},
           {"train_hash", summary.train_hash},
           {"seed", std::to_string(options.seed)},
-          {"augmentation", augmentation},
+          {"augmentation", to_string(options.data.augmentation)},
           {"epochs", number(train.epochs)},
           {"sampler", sampler_text(train.sampler)},
           {"random_subnets", std::to_string(train.random_subnets)},
@@ -123,11 +125,9 @@ Identity identity_of(const search::SearchSpace& space, const SupernetOptions& op
 
 /// What training alone sees.
 Identity data_identity(const SupernetOptions& options, const DataSummary& summary) {
-  std::string augmentation;
-  for (const std::string& name : options.data.augmentation) augmentation += name + " ";
   return {{"dataset", summary.dataset},
           {"train_hash", summary.train_hash},
-          {"augmentation", augmentation}};
+          {"augmentation", to_string(options.data.augmentation)}};
 }
 
 LabelledImages labelled(const Batches& images, int64_t count, int64_t resolution) {
@@ -163,7 +163,7 @@ class TorchSupernet : public Supernet {
         device_(device),
         space_(space),
         group_(group),
-        summary_(summarise(opened.info, opened.splits)),
+        summary_(summarise(opened.info, opened.splits, opened.images)),
         train_images_(select(opened.images, opened.splits.train), opened.info, device),
         calibration_(select(opened.images, opened.splits.calibration), opened.info, device),
         validation_(select(opened.images, opened.splits.validation), opened.info, device),
@@ -395,12 +395,23 @@ class TorchModule : public SupernetModule {
 
   DataSummary inspect_data(const SupernetOptions& options) override {
     const OpenedData opened = open_training_files(options);
-    DataSummary summary = summarise(opened.info, opened.splits);
+    DataSummary summary = summarise(opened.info, opened.splits, opened.images);
     summary.test = open_dataset(options.data)->test_count();
     std::vector<int64_t> indices(static_cast<size_t>(summary.test));
     for (size_t i = 0; i < indices.size(); ++i) indices[i] = static_cast<int64_t>(i);
-    summary.test_hash = split_hash(opened.info.name, "test files", indices);
+    summary.test_hash = split_hash(opened.info.identity, "test files", indices);
     return summary;
+  }
+
+  std::filesystem::path fetch_data(const std::string& dataset,
+                                   const std::filesystem::path& folder) override {
+    DataOptions options;
+    options.dataset = dataset;
+    options.path = folder;
+    if (dataset != "cifar10") return open_dataset(options)->folder();
+    options.path = folder.empty() ? default_cifar10_folder() : folder;
+    fetch_cifar10(options.path, published_cifar10());
+    return options.path;
   }
 };
 

@@ -4,14 +4,34 @@
 
 namespace lathe::supernet {
 
+const std::vector<std::string>& dataset_names() {
+  static const std::vector<std::string> kNames = {"fashion_mnist", "mnist",  "cifar10",
+                                                  "cifar100",      "folder", "csv"};
+  return kNames;
+}
+
 DataOptions read_data_options(ConfigSection section) {
   DataOptions options;
-  options.dataset = section.choice("dataset", options.dataset, {"fashion_mnist", "mnist"});
+  options.dataset = section.choice("dataset", options.dataset, dataset_names());
   options.path = section.text("path", options.path.string());
+  options.cache = section.text("cache", options.cache.string());
+  options.resolution = section.integer("resolution", options.resolution, {0, 4096});
+  options.channels = section.integer("channels", options.channels, {1, 3, 1});
+  options.verify = section.boolean("verify", options.verify);
+  const bool is_files = options.dataset == "folder" || options.dataset == "csv";
+  if (is_files && options.path.empty()) {
+    section.fault("path", "the folder of the images for dataset: " + options.dataset);
+  }
+  for (const char* key : {"resolution", "channels"}) {
+    if (!is_files && section.has(key))
+      section.fault(key, "nothing: it is for dataset: folder or csv");
+  }
+  if (options.channels == 2) section.fault("channels", "1 (grey) or 3 (RGB)");
   options.validation = section.count("validation", options.validation, {100, 1'000'000'000});
   options.calibration = section.count("calibration", options.calibration, {100, 1'000'000'000});
   options.train_limit = section.count("train_limit", options.train_limit, {0, 1'000'000'000});
-  options.augmentation = section.choices("augmentation", options.augmentation, {"crop", "flip"});
+  options.augmentation = read_augmentation(section, "augmentation", options.augmentation);
+  options.augmentation.mixup = section.real("mixup", options.augmentation.mixup, {0.0, 100.0});
   section.finish();
   return options;
 }

@@ -17,6 +17,7 @@
 #include "network/pruning/criteria.h"
 #include "search/evaluation/evaluators.h"
 #include "search/space/search_space.h"
+#include "supernet/data/augmentation.h"
 #include "supernet/distributed/launch.h"
 #include "supernet/quantize_options.h"
 #include "supernet/standalone.h"
@@ -25,12 +26,19 @@ namespace lathe::supernet {
 
 struct DataOptions {
   std::string dataset = "fashion_mnist";
-  std::filesystem::path path;  ///< empty: the dataset's usual places
+  std::filesystem::path path;   ///< empty: the dataset's usual places
+  std::filesystem::path cache;  ///< of decoded images; empty: the user's cache folder
+  int64_t resolution = 0;  ///< of folder and csv: images are brought to this size; 0: as they are
+  int64_t channels = 3;    ///< of folder and csv: 3 RGB, 1 grey
+  bool verify = true;      ///< of cifar10 and cifar100: must be what was published
   int64_t validation = 5000;   ///< images held out of train for the search
   int64_t calibration = 2000;  ///< images held out of train for BN recalibration and quantisation
   int64_t train_limit = 0;     ///< use only so many training images; 0: all
-  std::vector<std::string> augmentation = {"crop", "flip"};
+  Augmentation augmentation = {Augmentation::kAutomatic, true};
 };
+
+/// The names that data.dataset may have.
+const std::vector<std::string>& dataset_names();
 
 /// Which subnets a training step trains: see supernet/train/samplers.h.
 struct SamplerOptions {
@@ -100,6 +108,7 @@ struct DataSummary {
   int64_t train = 0, calibration = 0, validation = 0, test = 0;
   std::string train_hash, calibration_hash, validation_hash, test_hash;  ///< of the image indices
   std::vector<std::string> class_names;
+  std::vector<int64_t> train_per_class, validation_per_class;  ///< images of each class
   std::vector<double> mean,
       standard_deviation;  ///< per channel, of pixels scaled to 0..1: the normalisation
 };
@@ -236,6 +245,11 @@ class SupernetModule {
   /// Opens the data only, to check it before anything long starts: the training files whole, of the
   /// test files the headers.
   virtual DataSummary inspect_data(const SupernetOptions& options) = 0;
+  /// Gets a data set that can be got, into `folder` (empty: the usual place). Returns where it is;
+  /// nothing is done if it is there. \throws DataError saying how to get one that cannot be
+  /// fetched, or what went wrong.
+  virtual std::filesystem::path fetch_data(const std::string& dataset,
+                                           const std::filesystem::path& folder) = 0;
 };
 
 /// Loads liblathe_supernet.so: the file named by the environment variable LATHE_SUPERNET_MODULE, or

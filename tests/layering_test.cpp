@@ -93,6 +93,7 @@ const std::vector<Library>& libraries() {
        false},
       {"eigen", {"Eigen/"}, {"latency/models"}, false, false},
       {"boost", {"boost/"}, {""}, true, true},
+      {"opencv", {"opencv2/"}, {"supernet/data"}, false, false},
       {"CLI11", {"CLI/"}, {"cli", "device_agent"}, false, false},
       {"doctest", {"doctest/"}, {"tests"}, true, false},
   };

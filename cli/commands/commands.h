@@ -113,6 +113,18 @@ struct TableArguments {
 /// `lathe table build CONFIG`: a look-up table of the space's blocks, each measured alone.
 void build_table_command(const TableArguments& arguments);
 
+struct DataArguments {
+  std::string source;  ///< a config, or the name of a data set
+  std::vector<std::string> overrides;
+  std::filesystem::path path;  ///< of a named set; empty: its usual places
+  bool json = false;
+};
+
+/// `lathe data show CONFIG|DATASET`: classes, splits, what is unbalanced.
+void show_data_command(const DataArguments& arguments);
+/// `lathe data fetch DATASET`: gets it, or says how to get it. `to` empty: its usual place.
+void fetch_data_command(const std::string& dataset, const std::filesystem::path& to);
+
 struct CertificateArguments {
   std::filesystem::path folder;
   std::vector<std::string> hosts;        ///< one a board: "pi4.local,192.168.1.20"

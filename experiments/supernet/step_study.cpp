@@ -36,17 +36,14 @@ struct Arguments {
 
 supernet::ImageSet noise_images(const search::SearchSpace& space, int64_t count) {
   const network::Shape shape = space.lower(space.largest()).input_shape();
-  supernet::ImageSet set;
-  set.count = count;
-  set.channels = shape[1];
-  set.height = shape[2];
-  set.width = shape[3];
-  set.pixels.resize(static_cast<size_t>(count * set.image_size()));
+  const supernet::ImageShape images{shape[1], shape[2], shape[3]};
+  std::vector<uint8_t> pixels(static_cast<size_t>(count * images.size()));
   Rng rng(1);
-  for (uint8_t& pixel : set.pixels) pixel = static_cast<uint8_t>(rng.below(256));
+  for (uint8_t& pixel : pixels) pixel = static_cast<uint8_t>(rng.below(256));
   const int64_t classes = space.lower(space.largest()).output_shape().back();
-  for (int64_t i = 0; i < count; ++i) set.labels.push_back(i % classes);
-  return set;
+  std::vector<int64_t> labels;
+  for (int64_t i = 0; i < count; ++i) labels.push_back(i % classes);
+  return {images, std::move(pixels), std::move(labels)};
 }
 
 supernet::SupernetOptions training(const Arguments& arguments) {
@@ -63,8 +60,8 @@ supernet::SupernetOptions training(const Arguments& arguments) {
 double ours(const search::SearchSpace& space, const Arguments& arguments) {
   const supernet::ImageSet set = noise_images(space, arguments.batch * arguments.steps);
   supernet::DatasetInfo info;
-  info.mean.assign(static_cast<size_t>(set.channels), 0.5);
-  info.standard_deviation.assign(static_cast<size_t>(set.channels), 0.25);
+  info.mean.assign(static_cast<size_t>(set.shape().channels), 0.5);
+  info.standard_deviation.assign(static_cast<size_t>(set.shape().channels), 0.25);
   const supernet::Batches images(set, info, at::kCPU);
   supernet::SharedWeights weights(space.covering(), 1, at::kCPU);
   const auto folder =

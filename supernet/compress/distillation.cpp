@@ -26,7 +26,7 @@ std::vector<at::Tensor> Distillation::losses(const Batch& batch,
     for (size_t peer = 0; peer < outputs.size(); ++peer) {
       if (peer != s) targets.push_back(outputs[peer][0]);
     }
-    at::Tensor loss = cross_entropy(outputs[s][0], batch.labels, label_smoothing_);
+    at::Tensor loss = cross_entropy(outputs[s][0], batch, label_smoothing_);
     if (!targets.empty()) {
       const double temperature = options_.temperature;
       loss =

@@ -8,30 +8,37 @@
 
 namespace lathe::supernet {
 
-Augmentation read_augmentation(const std::vector<std::string>& names, int64_t height) {
-  Augmentation augmentation;
-  for (const std::string& name : names) {
-    if (name == "crop") {
-      augmentation.crop_padding = std::max<int64_t>(1, height / 8);
-    } else if (name == "flip") {
-      augmentation.flip = true;
-    } else {
-      throw ConfigError("/data/augmentation = " + name + ", expected crop or flip");
+namespace {
+
+/// Returns mix.weight parts of every image and the rest of its partner. Every image is one thread's
+/// work, so that the result does not depend on their number.
+at::Tensor mixed(const at::Tensor& images, const MixPlan& mix) {
+  at::Tensor result = at::empty_like(images);
+  const int64_t size = images.numel() / std::max<int64_t>(1, images.size(0));
+  const float* from = images.data_ptr<float>();
+  float* to = result.data_ptr<float>();
+  const auto own = static_cast<float>(mix.weight);
+  const auto other = static_cast<float>(1.0 - mix.weight);
+  at::parallel_for(0, images.size(0), 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const float* a = from + i * size;
+      const float* b = from + mix.partners[static_cast<size_t>(i)] * size;
+      float* target = to + i * size;
+      for (int64_t v = 0; v < size; ++v) target[v] = own * a[v] + other * b[v];
     }
-  }
-  return augmentation;
+  });
+  return result;
 }
+
+}  // namespace
 
 Batches::Batches(ImageSet set, const DatasetInfo& info, at::Device device)
-    : set_(std::move(set)), device_(device) {
-  for (size_t c = 0; c < info.mean.size(); ++c) {
-    scale_.push_back(static_cast<float>(1.0 / (255.0 * info.standard_deviation[c])));
-    shift_.push_back(static_cast<float>(-info.mean[c] / info.standard_deviation[c]));
-  }
-}
+    : set_(std::move(set)),
+      augmenter_(set_.shape(), info.mean, info.standard_deviation),
+      device_(device) {}
 
 Batch Batches::at(const std::vector<int64_t>& indices) const {
-  return make(indices, std::vector<Placement>(indices.size()));
+  return make(indices, std::vector<ImagePlan>(indices.size()), {});
 }
 
 Batch Batches::range(int64_t begin, int64_t end) const {
@@ -42,59 +49,39 @@ Batch Batches::range(int64_t begin, int64_t end) const {
 
 Batch Batches::augmented(const std::vector<int64_t>& indices, const Augmentation& augmentation,
                          Rng rng) const {
-  std::vector<Placement> placements(indices.size());
-  for (Placement& placement : placements) {
-    const int64_t padding = augmentation.crop_padding;
-    placement.dy = rng.integer(-padding, padding);
-    placement.dx = rng.integer(-padding, padding);
-    placement.flip = augmentation.flip && rng.bernoulli(0.5);
-  }
-  return make(indices, placements);
+  MixPlan mix;
+  if (augmentation.mixup > 0.0) mix = draw_mix(augmentation.mixup, indices.size(), rng);
+  return make(indices, draw_plans(augmentation, set_.shape(), indices.size(), rng), mix);
 }
 
-Batch Batches::make(const std::vector<int64_t>& indices,
-                    const std::vector<Placement>& placements) const {
+Batch Batches::make(const std::vector<int64_t>& indices, const std::vector<ImagePlan>& plans,
+                    const MixPlan& mix) const {
   const auto count = static_cast<int64_t>(indices.size());
+  const ImageShape& shape = set_.shape();
   Batch batch;
-  batch.images = at::empty({count, set_.channels, set_.height, set_.width}, at::kFloat);
+  batch.images = at::empty({count, shape.channels, shape.height, shape.width}, at::kFloat);
   batch.labels = at::empty({count}, at::kLong);
   float* images = batch.images.data_ptr<float>();
   int64_t* labels = batch.labels.data_ptr<int64_t>();
   at::parallel_for(0, count, 16, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t index = indices[static_cast<size_t>(i)];
-      place(index, placements[static_cast<size_t>(i)], images + i * set_.image_size());
-      labels[i] = set_.labels[static_cast<size_t>(index)];
+      augmenter_.apply(plans[static_cast<size_t>(i)], set_.image(index), images + i * shape.size());
+      labels[i] = set_.label(index);
     }
   });
+  batch.mixed_labels = batch.labels;
+  if (!mix.partners.empty()) {
+    batch.mix = mix.weight;
+    batch.images = mixed(batch.images, mix);
+    batch.mixed_labels = batch.labels.index_select(0, at::tensor(mix.partners));
+  }
   if (!device_.is_cpu()) {
     batch.images = batch.images.to(device_);
     batch.labels = batch.labels.to(device_);
+    batch.mixed_labels = batch.mixed_labels.to(device_);
   }
   return batch;
-}
-
-void Batches::place(int64_t index, const Placement& placement, float* target) const {
-  const uint8_t* source = set_.image(index);
-  const int64_t height = set_.height;
-  const int64_t width = set_.width;
-  for (int64_t c = 0; c < set_.channels; ++c) {
-    const float scale = scale_[static_cast<size_t>(c)];
-    const float shift = shift_[static_cast<size_t>(c)];
-    for (int64_t y = 0; y < height; ++y) {
-      float* row = target + (c * height + y) * width;
-      std::fill(row, row + width, shift);  // padding is black
-      const int64_t from_y = y + placement.dy;
-      if (from_y < 0 || from_y >= height) continue;
-      const uint8_t* from = source + (c * height + from_y) * width;
-      const int64_t first = std::max<int64_t>(0, -placement.dx);
-      const int64_t last = std::min(width, width - placement.dx);
-      for (int64_t x = first; x < last; ++x) {
-        row[x] = static_cast<float>(from[x + placement.dx]) * scale + shift;
-      }
-      if (placement.flip) std::reverse(row, row + width);
-    }
-  }
 }
 
 at::Tensor resized(const at::Tensor& images, int64_t height, int64_t width) {

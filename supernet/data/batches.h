@@ -6,6 +6,7 @@
 
 #include "core/rng.h"
 #include "network/network.h"
+#include "supernet/data/augmenter.h"
 #include "supernet/data/image_set.h"
 #include "supernet/torch_headers.h"
 
@@ -13,48 +14,40 @@ namespace lathe::supernet {
 
 /// Normalised float images [N, C, H, W] (row-major) and labels [N] (int64), on the batch maker's
 /// device.
+///
+/// Where images are mixed (Augmentation::mixup) an image is `mix` parts of one with the label
+/// `labels` and 1 - mix parts of one with the label `mixed_labels`, and a loss is to be mixed
+/// likewise: mix * loss(labels) + (1 - mix) * loss(mixed_labels).
 struct Batch {
   at::Tensor images;
   at::Tensor labels;
+  at::Tensor mixed_labels;  ///< [N] (int64); labels where nothing is mixed
+  double mix = 1.0;         ///< 1: nothing is mixed
 };
-
-/// Which augmentations run, from the configuration's names.
-struct Augmentation {
-  int64_t crop_padding =
-      0;              ///< zero pixels on every side, from which a crop of the old size is drawn
-  bool flip = false;  ///< left-right with probability one half
-};
-
-/// \throws ConfigError listing the names for an unknown one.
-Augmentation read_augmentation(const std::vector<std::string>& names, int64_t height);
 
 /// Turns the bytes of one split into batches. Immutable; concurrent use is safe.
 class Batches {
  public:
   Batches(ImageSet set, const DatasetInfo& info, at::Device device);
 
-  int64_t size() const { return set_.count; }
+  int64_t size() const { return set_.size(); }
   const ImageSet& images() const { return set_; }
 
   /// Returns the images at `indices`, normalised.
   Batch at(const std::vector<int64_t>& indices) const;
   /// Returns images [begin, end).
   Batch range(int64_t begin, int64_t end) const;
-  /// The same as at() with random crops and flips, which depend only on `rng` and the order of
-  /// `indices`.
+  /// The same as at(), augmented. The result depends only on `rng` and the order of `indices`, not
+  /// on the number of threads.
   Batch augmented(const std::vector<int64_t>& indices, const Augmentation& augmentation,
                   Rng rng) const;
 
  private:
-  struct Placement {
-    int64_t dy = 0, dx = 0;
-    bool flip = false;
-  };
-  Batch make(const std::vector<int64_t>& indices, const std::vector<Placement>& placements) const;
-  void place(int64_t index, const Placement& placement, float* target) const;
+  Batch make(const std::vector<int64_t>& indices, const std::vector<ImagePlan>& plans,
+             const MixPlan& mix) const;
 
   ImageSet set_;
-  std::vector<float> scale_, shift_;  ///< per channel: normalised = byte * scale + shift
+  Augmenter augmenter_;
   at::Device device_;
 };
 

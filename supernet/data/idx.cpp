@@ -137,28 +137,24 @@ ImageSet read_idx_images(const std::filesystem::path& images, const std::filesys
                          int64_t classes) {
   std::vector<int64_t> image_dimensions;
   std::vector<int64_t> label_dimensions;
-  ImageSet set;
-  set.pixels = read_idx(images, 3, image_dimensions);
+  std::vector<uint8_t> pixels = read_idx(images, 3, image_dimensions);
   const std::vector<uint8_t> raw_labels = read_idx(labels, 1, label_dimensions);
   if (label_dimensions[0] != image_dimensions[0]) {
     throw DataError(labels.string() + ": labels = " + std::to_string(label_dimensions[0]) +
                     ", expected " + std::to_string(image_dimensions[0]) + " as in " +
                     images.string());
   }
-  set.count = image_dimensions[0];
-  set.channels = 1;
-  set.height = image_dimensions[1];
-  set.width = image_dimensions[2];
-  set.labels.reserve(raw_labels.size());
+  std::vector<int64_t> numbers;
+  numbers.reserve(raw_labels.size());
   for (size_t i = 0; i < raw_labels.size(); ++i) {
     if (raw_labels[i] >= classes) {
       throw DataError(labels.string() + ": label of image " + std::to_string(i) + " = " +
                       std::to_string(raw_labels[i]) + ", expected 0 to " +
                       std::to_string(classes - 1));
     }
-    set.labels.push_back(raw_labels[i]);
+    numbers.push_back(raw_labels[i]);
   }
-  return set;
+  return {{1, image_dimensions[1], image_dimensions[2]}, std::move(pixels), std::move(numbers)};
 }
 
 }  // namespace lathe::supernet

@@ -39,21 +39,4 @@ std::string split_hash(const std::string& dataset, const std::string& part,
   return sha256_hex(text);
 }
 
-ImageSet select(const ImageSet& set, const std::vector<int64_t>& indices) {
-  ImageSet part;
-  part.count = static_cast<int64_t>(indices.size());
-  part.channels = set.channels;
-  part.height = set.height;
-  part.width = set.width;
-  part.pixels.resize(static_cast<size_t>(part.count * part.image_size()));
-  part.labels.reserve(indices.size());
-  for (size_t i = 0; i < indices.size(); ++i) {
-    const uint8_t* source = set.image(indices[i]);
-    std::copy(source, source + set.image_size(),
-              part.pixels.begin() + static_cast<int64_t>(i) * set.image_size());
-    part.labels.push_back(set.labels[static_cast<size_t>(indices[i])]);
-  }
-  return part;
-}
-
 }  // namespace lathe::supernet

@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "supernet/data/image_set.h"
 #include "supernet/supernet.h"
 
 namespace lathe::supernet {
@@ -23,8 +22,5 @@ Splits split_training_files(const DataOptions& options, int64_t count, uint64_t 
 /// Returns the SHA-256 over the data set's name, the part and the indices in order.
 std::string split_hash(const std::string& dataset, const std::string& part,
                        const std::vector<int64_t>& indices);
-
-/// Returns the images at `indices`, in that order.
-ImageSet select(const ImageSet& set, const std::vector<int64_t>& indices);
 
 }  // namespace lathe::supernet

@@ -62,7 +62,8 @@ Batch DataParallel::part_of(const Batch& batch) {
   first_ = batch_ * group_->rank() / group_->size();
   const int64_t count = batch_ * (group_->rank() + 1) / group_->size() - first_;
   share_ = static_cast<double>(count) / static_cast<double>(batch_);
-  return {batch.images.narrow(0, first_, count), batch.labels.narrow(0, first_, count)};
+  return {batch.images.narrow(0, first_, count), batch.labels.narrow(0, first_, count),
+          batch.mixed_labels.narrow(0, first_, count), batch.mix};
 }
 
 double DataParallel::sum(double share, const char* what) const {

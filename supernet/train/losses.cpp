@@ -10,6 +10,13 @@ at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& labels,
   return picked * (1.0 - label_smoothing) - log_probability.mean() * label_smoothing;
 }
 
+at::Tensor cross_entropy(const at::Tensor& logits, const Batch& batch, double label_smoothing) {
+  const at::Tensor loss = cross_entropy(logits, batch.labels, label_smoothing);
+  if (batch.mix == 1.0) return loss;
+  return batch.mix * loss +
+         (1.0 - batch.mix) * cross_entropy(logits, batch.mixed_labels, label_smoothing);
+}
+
 at::Tensor mean_probabilities(const std::vector<at::Tensor>& logits, double temperature) {
   at::NoGradGuard no_gradients;
   at::Tensor sum = at::zeros_like(logits.at(0));

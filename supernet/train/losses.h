@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "supernet/data/batches.h"
 #include "supernet/torch_headers.h"
 
 namespace lathe::supernet {
@@ -9,6 +10,9 @@ namespace lathe::supernet {
 /// Mean cross entropy of `logits` [N, classes] against `labels` [N] with label smoothing.
 at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& labels,
                          double label_smoothing);
+
+/// The same against the labels of a batch, of both images where two are mixed.
+at::Tensor cross_entropy(const at::Tensor& logits, const Batch& batch, double label_smoothing);
 
 /// Returns the mean of softmax(logits / temperature) over `logits`, each [N, classes]; no gradient
 /// flows into it.

@@ -44,7 +44,7 @@ StandaloneTrainer::StandaloneTrainer(const std::vector<TrainedNetwork>& networks
                                      at::Device device)
     : objective_(objective),
       images_(images),
-      batches_(images, read_augmentation(options.data.augmentation, images.images().height), {}),
+      batches_(images, options.data.augmentation, {}),
       options_(options.train),
       standalone_(schedule),
       identity_(std::move(identity)),

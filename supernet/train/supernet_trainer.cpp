@@ -56,7 +56,7 @@ SupernetTrainer::SupernetTrainer(const search::SearchSpace& space, SharedWeights
       weights_(weights),
       images_(images),
       options_(options.train),
-      batches_(images, read_augmentation(options.data.augmentation, images.images().height), {}),
+      batches_(images, options.data.augmentation, {}),
       seed_(Rng(options.seed).derive("train").seed()),
       threads_(options.threads),
       identity_(std::move(identity)),
@@ -164,7 +164,7 @@ double SupernetTrainer::loss_without_gradients(const search::Architecture& archi
   TrainBatchNorm policy(parallel_.group());
   const at::Tensor logits =
       Executor(plan, slices, policy, {}, options_.precision).run(batch.images);
-  const at::Tensor loss = cross_entropy(logits, batch.labels, options_.label_smoothing);
+  const at::Tensor loss = cross_entropy(logits, batch, options_.label_smoothing);
   return parallel_.sum(parallel_.share_of(loss).item<double>(), "the losses");
 }
 
@@ -183,7 +183,7 @@ void SupernetTrainer::begin_phase(const TrainingPhase& phase) {
 at::Tensor SupernetTrainer::lesson_loss(const DrawnSubnet& subnet, const at::Tensor& logits,
                                         const Batch& batch, const at::Tensor& taught) const {
   if (subnet.learns_from == LearnsFrom::Largest) return distillation(logits, taught);
-  at::Tensor loss = cross_entropy(logits, batch.labels, options_.label_smoothing);
+  at::Tensor loss = cross_entropy(logits, batch, options_.label_smoothing);
   if (!taught.defined()) return loss;
   const TeacherOptions& teacher = options_.teacher;
   return (1.0 - teacher.weight) * loss +

@@ -216,5 +216,24 @@ TEST_CASE("Rng::load refuses what save did not write") {
   }
 }
 
+TEST_CASE("gamma has the moments of its distribution, for shapes below and above 1") {
+  for (const double shape : {0.3, 1.0, 4.5}) {
+    Rng rng(12);
+    double sum = 0.0;
+    double squares = 0.0;
+    for (int i = 0; i < 40000; ++i) {
+      const double value = rng.gamma(shape);
+      CHECK(value >= 0.0);
+      sum += value;
+      squares += value * value;
+    }
+    const double mean = sum / 40000.0;
+    CHECK(mean == doctest::Approx(shape).epsilon(0.04));
+    CHECK(squares / 40000.0 - mean * mean == doctest::Approx(shape).epsilon(0.08));
+  }
+  CHECK(message_of<InvariantError>([] { Rng(1).gamma(0.0); }) ==
+        "Rng::gamma: shape = 0.000000, expected a positive number");
+}
+
 }  // namespace
 }  // namespace lathe

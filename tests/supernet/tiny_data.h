@@ -82,7 +82,7 @@ inline supernet::SupernetOptions tiny_options(const std::filesystem::path& folde
   options.data.path = folder;
   options.data.validation = 100;
   options.data.calibration = 100;
-  options.data.augmentation = {"crop"};
+  options.data.augmentation = {supernet::Augmentation::kAutomatic};
   options.train.epochs = 2;
   options.train.batch = 32;
   options.train.warmup_epochs = 0.2;

@@ -21,17 +21,14 @@ constexpr int64_t kImages = 6;
 
 /// Random grey images of three classes, not normalised.
 Batches random_images(int64_t size) {
-  ImageSet set;
-  set.count = kImages;
-  set.channels = 1;
-  set.height = set.width = size;
+  std::vector<uint8_t> pixels;
+  std::vector<int64_t> labels;
   Rng rng(3);
   for (int64_t i = 0; i < kImages * size * size; ++i)
-    set.pixels.push_back(static_cast<uint8_t>(rng.below(256)));
-  for (int64_t i = 0; i < kImages; ++i) set.labels.push_back(i % 3);
+    pixels.push_back(static_cast<uint8_t>(rng.below(256)));
+  for (int64_t i = 0; i < kImages; ++i) labels.push_back(i % 3);
+  const ImageSet set({1, size, size}, std::move(pixels), std::move(labels));
   DatasetInfo info;
-  info.channels = 1;
-  info.height = info.width = size;
   info.classes = 3;
   info.mean = {0.0};
   info.standard_deviation = {1.0};
@@ -205,13 +202,9 @@ TEST_CASE("Entropy is that of the images' means over equal bins") {
   conv(model.network, "last", id, 3);
   model.weights = network::random_weights(model.network, 1);
   model.weights["a.weight"].values = {1.0F, -1.0F, 0.5F};
-  ImageSet set;
-  set.count = kImages;
-  set.channels = set.height = set.width = 1;
-  set.pixels = {0, 0, 255, 255, 128, 10};  // the last is in the second of 32 bins
-  set.labels.assign(kImages, 0);
+  // The last is in the second of 32 bins.
+  const ImageSet set({1, 1, 1}, {0, 0, 255, 255, 128, 10}, std::vector<int64_t>(kImages, 0));
   DatasetInfo info;
-  info.channels = info.height = info.width = 1;
   info.mean = {0.0};
   info.standard_deviation = {1.0};
   const auto scores = scores_of(model, PruneCriterion::Entropy, {set, info, at::kCPU});

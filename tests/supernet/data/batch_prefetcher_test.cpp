@@ -14,20 +14,18 @@ using namespace lathe::supernet;
 namespace {
 
 Batches small_batches() {
-  ImageSet set;
-  set.count = 20;
-  set.channels = 3;
-  set.height = 8;
-  set.width = 8;
+  const ImageShape shape{3, 8, 8};
+  std::vector<uint8_t> pixels;
+  std::vector<int64_t> labels;
   Rng rng(4);
-  for (int64_t i = 0; i < set.count * set.image_size(); ++i) {
-    set.pixels.push_back(static_cast<uint8_t>(rng.integer(0, 255)));
+  for (int64_t i = 0; i < 20 * shape.size(); ++i) {
+    pixels.push_back(static_cast<uint8_t>(rng.integer(0, 255)));
   }
-  for (int64_t i = 0; i < set.count; ++i) set.labels.push_back(i % 3);
+  for (int64_t i = 0; i < 20; ++i) labels.push_back(i % 3);
   DatasetInfo info;
   info.mean = {0.5, 0.4, 0.3};
   info.standard_deviation = {0.25, 0.2, 0.3};
-  return {std::move(set), info, at::kCPU};
+  return {ImageSet(shape, std::move(pixels), std::move(labels)), info, at::kCPU};
 }
 
 }  // namespace

@@ -13,16 +13,11 @@ namespace {
 
 /// Two images of 3 x 4 whose bytes count up from 10 and from 100.
 ImageSet counting_images() {
-  ImageSet set;
-  set.count = 2;
-  set.channels = 1;
-  set.height = 3;
-  set.width = 4;
+  std::vector<uint8_t> pixels;
   for (const int first : {10, 100}) {
-    for (int p = 0; p < 12; ++p) set.pixels.push_back(static_cast<uint8_t>(first + p));
+    for (int p = 0; p < 12; ++p) pixels.push_back(static_cast<uint8_t>(first + p));
   }
-  set.labels = {3, 8};
-  return set;
+  return {{1, 3, 4}, std::move(pixels), {3, 8}};
 }
 
 /// mean 0 and deviation 1/255: normalised values are the bytes themselves.
@@ -78,16 +73,57 @@ TEST_CASE("Batches::augmented only shifts, pads with black and mirrors") {
     CHECK(explained);
   }
   CHECK(std::count(seen.begin(), seen.end(), true) == 18);
-  CHECK(batches.augmented({0, 1}, augmentation, Rng(5)).images.equal(
-      batches.augmented({0, 1}, augmentation, Rng(5)).images));
+  CHECK(batches.augmented({0, 1}, augmentation, Rng(5))
+            .images.equal(batches.augmented({0, 1}, augmentation, Rng(5)).images));
 }
 
-TEST_CASE("read_augmentation knows crop and flip") {
-  CHECK(read_augmentation({"crop", "flip"}, 32).crop_padding == 4);
-  CHECK(read_augmentation({"crop", "flip"}, 32).flip);
-  CHECK(read_augmentation({}, 32).crop_padding == 0);
-  CHECK(test::message_of<ConfigError>([] { read_augmentation({"cutmix"}, 32); }) ==
-        "/data/augmentation = cutmix, expected crop or flip");
+TEST_CASE("Augmented batches do not depend on the number of threads") {
+  const ImageShape shape{3, 16, 16};
+  std::vector<uint8_t> pixels;
+  std::vector<int64_t> labels;
+  Rng rng(4);
+  for (int64_t i = 0; i < 70 * shape.size(); ++i)
+    pixels.push_back(static_cast<uint8_t>(rng.below(256)));
+  for (int64_t i = 0; i < 70; ++i) labels.push_back(i);
+  DatasetInfo info;
+  info.mean = {0.5, 0.4, 0.3};
+  info.standard_deviation = {0.25, 0.2, 0.3};
+  const Batches batches({shape, std::move(pixels), labels}, info, at::kCPU);
+  Augmentation augmentation;
+  augmentation.resized_crop = 0.3;
+  augmentation.flip = true;
+  augmentation.operations = 2;
+  augmentation.cutout = 4;
+  augmentation.mixup = 0.4;
+  const int before = at::get_num_threads();
+  at::set_num_threads(1);
+  const Batch one = batches.augmented(labels, augmentation, Rng(7));
+  at::set_num_threads(4);
+  const Batch four = batches.augmented(labels, augmentation, Rng(7));
+  at::set_num_threads(before);
+  CHECK(one.images.equal(four.images));
+  CHECK(one.labels.equal(four.labels));
+  CHECK(one.mixed_labels.equal(four.mixed_labels));
+  CHECK(one.mix == four.mix);
+}
+
+TEST_CASE("Mixed batches are weighted sums of two images, with both labels") {
+  const Batches batches(counting_images(), unscaled(), at::kCPU);
+  CHECK(batches.at({0, 1}).mix == 1.0);
+  CHECK(batches.at({0, 1}).mixed_labels.equal(batches.at({0, 1}).labels));
+  Augmentation augmentation;
+  augmentation.mixup = 1.0;
+  bool seen_mixed = false;
+  for (uint64_t draw = 0; draw < 10; ++draw) {
+    const Batch batch = batches.augmented({0, 1}, augmentation, Rng(draw));
+    const float first = batch.images[0][0][0][0].item<float>();
+    const bool swapped = batch.mixed_labels[0].item<int64_t>() == 8;
+    CHECK(batch.labels[0].item<int64_t>() == 3);
+    CHECK(batch.mixed_labels[1].item<int64_t>() == (swapped ? 3 : 8));
+    CHECK(first == doctest::Approx(swapped ? 10 * batch.mix + 100 * (1 - batch.mix) : 10.0));
+    seen_mixed = seen_mixed || (swapped && batch.mix > 0.01 && batch.mix < 0.99);
+  }
+  CHECK(seen_mixed);
 }
 
 TEST_CASE("resized is bilinear with half-pixel centres and no antialias") {

@@ -39,7 +39,7 @@ TEST_CASE("open_dataset names the package when the data are not there") {
             ": no such file; install the Debian package dataset-fashion-mnist or set data.path");
   options.dataset = "imagenet";
   CHECK(message_of<ConfigError>([&] { open_dataset(options); }) ==
-        "/data/dataset = imagenet, expected one of fashion_mnist, mnist");
+        "/data/dataset = imagenet, expected one of fashion_mnist, mnist, cifar10, cifar100, folder, csv");
 }
 
 TEST_CASE("A dataset reads training and test files by different calls") {
@@ -48,14 +48,14 @@ TEST_CASE("A dataset reads training and test files by different calls") {
   const auto dataset = open_dataset(bars(folder.path()));
   const DatasetInfo info = dataset->train_info();
   CHECK(info.train == 100);
-  CHECK(info.height == 6);
+  CHECK(info.shape.height == 6);
   CHECK(info.classes == 10);
   CHECK(info.class_names[9] == "Ankle boot");
-  CHECK(dataset->read_train().count == 100);
+  CHECK(dataset->read_train().size() == 100);
   CHECK(message_of<DataError>([&] { dataset->read_test(); }).rfind((folder / "t10k-images").string(), 0) == 0);
   test::write_bars(folder.path(), "t10k", 40, 6);
   CHECK(dataset->test_count() == 40);
-  CHECK(dataset->read_test().labels[13] == 3);
+  CHECK(dataset->read_test().label(13) == 3);
 }
 
 TEST_CASE("A dataset refuses an empty class and test images of another size") {

@@ -9,6 +9,7 @@
 #include "network/quantized_executor.h"
 #include "supernet/compress/prune_schedule.h"
 #include "supernet/supernet.h"
+#include "tests/supernet/image_files.h"
 #include "tests/supernet/tiny_data.h"
 #include "tests/support/message_of.h"
 #include "tests/support/random_network.h"
@@ -153,10 +154,56 @@ TEST_CASE("inspect_data counts every split and checks the test headers") {
   CHECK(summary.calibration == 100);
   CHECK(summary.classes == 10);
   CHECK(summary.mean.size() == 1);
+  int64_t held_out = 0;
+  for (size_t c = 0; c < 10; ++c) held_out += summary.train_per_class[c] + summary.validation_per_class[c];
+  CHECK(held_out == summary.train + summary.validation);
   std::filesystem::remove(scene.folder / "t10k-labels-idx1-ubyte.gz");
   CHECK(message_of<DataError>([&] { load_supernet_module().inspect_data(scene.options); }) ==
         (scene.folder / "t10k-labels-idx1-ubyte.gz").string() +
             ": no such file; install the Debian package dataset-fashion-mnist or set data.path");
+}
+
+TEST_CASE("The hashes of the splits of a data set and a seed never change") {
+  const Scene scene(true);
+  const DataSummary summary = load_supernet_module().inspect_data(scene.options);
+  CHECK(summary.train_hash == "1b4643acfc43eb981bdf3c9cb3d9a9e345b3b6212fd631e3e4ff8a8425dcc3f3");
+  CHECK(summary.validation_hash == "ce786d72137faea88f3674cec2e56b84ea5a165e2851eccd963a2c3c3ae3c855");
+}
+
+TEST_CASE("A colour space trains on CIFAR-10 in both of its forms, to the same weights") {
+  const test::TemporaryFolder folder;
+  write_file_atomically(folder / "colour.yaml", R"(name: colour
+input: {channels: 3, resolution: [16, 32]}
+classes: 10
+stem: {width: [8], kernel: 3, stride: 2, activation: relu}
+stages:
+  - {name: a, block: mbconv, depth: [1], width: [8, 16], kernel: [3], expand: [1, 2], stride: 2}
+  - {name: b, block: mbconv, depth: [1], width: [16], kernel: [3], expand: [2], stride: 2}
+head: {width: 32, activation: relu}
+)");
+  const auto space = search::read_search_space(folder / "colour.yaml");
+  test::write_cifar10(folder / "binary", 100);
+  test::write_cifar10_sheets(folder / "sheets", 100);
+  std::vector<double> accuracies;
+  for (const char* form : {"binary", "sheets"}) {
+    const ConfigDocument document = ConfigDocument::read_text(
+        "{dataset: cifar10, verify: false, validation: 100, calibration: 100, path: " + (folder / form).string() +
+            ", cache: " + (folder / "cache").string() +
+            ", augmentation: {crop: 2, randaugment: {operations: 1, magnitude: 3}, cutout: 4}}",
+        "c.yaml");
+    SupernetOptions options = test::tiny_options(folder / form);
+    options.data = read_data_options(document.root());
+    document.throw_if_faults();
+    options.train.epochs = 6;
+    const auto supernet = load_supernet_module().create(*space, options, folder / form / "run");
+    CHECK(supernet->data().dataset == "cifar10");
+    CHECK(supernet->data().train == 300);
+    accuracies.push_back(supernet->train(no_progress(), kNever).back().top1_largest);
+    const auto tests = load_supernet_module().open_test_split(options, folder / form / "ledger");
+    CHECK(tests->images(7, 16).images.shape == network::Shape{7, 3, 16, 16});
+  }
+  CHECK(accuracies[0] > 0.4);
+  CHECK(accuracies[0] == accuracies[1]);
 }
 
 TEST_CASE("create refuses bad data, another run's checkpoint and a space for other images") {
@@ -190,7 +237,7 @@ TEST_CASE("Options are read with ranges, and a warm-up that outlasts training is
       "data: {validation: 4k, augmentation: [flip]}\n"
       "supernet: {epochs: 3, batch: 64, evaluation: {memory: 100MB}, checkpoint_interval: 5s}\n");
   CHECK(options.data.validation == 4000);
-  CHECK(options.data.augmentation == std::vector<std::string>{"flip"});
+  CHECK(to_string(options.data.augmentation) == "flip ");
   CHECK(options.train.batch == 64);
   CHECK(options.train.warmup_epochs == doctest::Approx(0.3));
   CHECK(options.train.checkpoint_interval_s == 5.0);
