@@ -14,13 +14,13 @@ namespace {
 void check_network(const std::string& what, const network::Network& network, const ImageSet& images,
                    int64_t classes) {
   if (network.output_shape() == network::Shape{1, classes} &&
-      network.input_shape()[1] == images.channels) {
+      network.input_shape()[1] == images.shape().channels) {
     return;
   }
   throw ConfigError(what + ": input " + network::to_string(network.input_shape()) + ", output " +
                     network::to_string(network.output_shape()) + ", expected " +
-                    std::to_string(images.channels) + " channels and " + std::to_string(classes) +
-                    " classes");
+                    std::to_string(images.shape().channels) + " channels and " +
+                    std::to_string(classes) + " classes");
 }
 
 void check_lesson(const Lesson& lesson, const ImageSet& images, int64_t classes) {

@@ -112,7 +112,7 @@ class Steps {
  public:
   Steps(const Batches& images, const SupernetOptions& options, uint64_t seed)
       : images_(images),
-        augmentation_(read_augmentation(options.data.augmentation, images.images().height)),
+        augmentation_(options.data.augmentation),
         batch_(std::min(options.train.batch, images.size())),
         root_(Rng(seed).derive("quantize")),
         order_(static_cast<size_t>(images.size())) {}

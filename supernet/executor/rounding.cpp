@@ -59,7 +59,7 @@ ModelExecutor::ModelExecutor(const network::Model& model, at::Device device, Out
     outputs_ = std::make_unique<Outputs>(plan_, *model.quantization, outputs);
     outputs = outputs_.get();
   }
-  executor_.emplace(plan_, parameters_, batch_norm_, Regularisation{}, outputs);
+  executor_.emplace(plan_, parameters_, batch_norm_, Regularisation{}, Precision::Fp32, outputs);
 }
 
 at::Tensor ModelExecutor::run(const at::Tensor& images) const {

@@ -76,7 +76,7 @@ std::vector<double> losses(const network::Model& model, const Batches& images) {
     const float* row = logits.values.data() + n * 3;
     double sum = 0.0;
     for (int c = 0; c < 3; ++c) sum += std::exp(double{row[c]});
-    all.push_back(std::log(sum) - double{row[images.images().labels[static_cast<size_t>(n)]]});
+    all.push_back(std::log(sum) - double{row[images.images().label(n)]});
   }
   return all;
 }
