@@ -87,7 +87,7 @@ TEST_CASE("page_data is JSON without markup that keeps every value") {
   summary.search.candidates[2].failures = {{"accuracy", "internal", "lost"}};
   summary.search.candidates[1].screened = summary.search.candidates[5].screened = true;
   summary.search.candidates[3].screened = false;
-  const std::string text = page_data(summary);
+  const std::string text = page_data(summary, nullptr);
   CHECK(text.find_first_of("<>&") == std::string::npos);
   const nlohmann::json page = nlohmann::json::parse(text);
   CHECK(page["seed"] == "18446744073709551615");
@@ -119,7 +119,7 @@ TEST_CASE("page_data names devices that only candidates or baselines know, once"
   RunSummary summary = support::sample_summary();
   summary.search.candidates[5].latencies.push_back({"lost", Latency{}});
   summary.baselines[0].latencies.push_back({"other", Latency{}});
-  const nlohmann::json page = nlohmann::json::parse(page_data(summary));
+  const nlohmann::json page = nlohmann::json::parse(page_data(summary, nullptr));
   CHECK(page["devices"] == nlohmann::json({"local", "lost", "other"}));
 }
 

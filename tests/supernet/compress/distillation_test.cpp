@@ -45,7 +45,8 @@ double gradient_error(const at::Tensor& x,
 }
 
 Batch labels_only(const std::vector<int64_t>& labels) {
-  return {at::zeros({static_cast<int64_t>(labels.size()), 1, 2, 2}), at::tensor(labels)};
+  const at::Tensor values = at::tensor(labels);
+  return {at::zeros({values.numel(), 1, 2, 2}), values, values};
 }
 
 double softmax2(double a, double b) { return std::exp(a) / (std::exp(a) + std::exp(b)); }
@@ -133,7 +134,8 @@ TEST_CASE(
   options.temperature = 3.0;
   options.hints = {{"stage1", "stage1"}};
   options.hint_weight = 2.0;
-  Batch batch{normal({4, 1, 4, 4}, 8).to(at::kFloat), at::tensor({0, 1, 2, 1}, at::kLong)};
+  const at::Tensor classes = at::tensor({0, 1, 2, 1}, at::kLong);
+  Batch batch{normal({4, 1, 4, 4}, 8).to(at::kFloat), classes, classes};
   const Teacher teacher(model, at::kCPU, {hint_node(model.network, "stage1")});
   const auto taught = teacher.outputs(batch.images);
   REQUIRE(taught.size() == 2);

@@ -24,12 +24,8 @@ namespace {
 
 /// Bar images as a split.
 Batches bars(int64_t count, uint64_t seed) {
-  ImageSet set;
-  set.count = count;
-  set.channels = 1;
-  set.height = set.width = 12;
-  set.pixels = test::bar_images(count, 12, Rng(seed));
-  for (const uint8_t label : test::bar_labels(count)) set.labels.push_back(label);
+  const std::vector<uint8_t> labels = test::bar_labels(count);
+  ImageSet set({1, 12, 12}, test::bar_images(count, 12, Rng(seed)), {labels.begin(), labels.end()});
   DatasetInfo info;
   info.mean = {0.3};
   info.standard_deviation = {0.25};
