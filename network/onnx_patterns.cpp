@@ -236,7 +236,7 @@ class PatternFinder {
     int readers = 1;
     if (found != found_.activations.end()) {
       kind = found->second.kind;
-      readers = 2;
+      readers = kind == ActivationKind::NegatedRelu ? 1 : 2;
     } else if (!single_activation(node, index, kind)) {
       return;
     }

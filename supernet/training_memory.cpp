@@ -1,6 +1,8 @@
 #include "supernet/training_memory.h"
 
 #include <algorithm>
+#include <map>
+#include <string>
 
 #include "core/error.h"
 
@@ -26,11 +28,17 @@ int64_t kept_values(const network::Network& network) {
   return values;
 }
 
+/// Learned values; the statistics of batch norm are not among them.
 int64_t shared_values(const search::SearchSpace& space) {
-  int64_t values = 0;
-  for (const auto& [name, shape] : search::shared_shapes(space)) {
-    values += network::element_count(shape);
+  std::map<std::string, network::Shape> shapes = search::shared_shapes(space);
+  for (const network::Network& network : space.covering()) {
+    for (const network::Node& node : network.nodes()) {
+      if (!std::holds_alternative<network::BatchNorm>(node.op)) continue;
+      for (size_t p = 2; p < node.parameters.size(); ++p) shapes.erase(node.parameters[p].name);
+    }
   }
+  int64_t values = 0;
+  for (const auto& [name, shape] : shapes) values += network::element_count(shape);
   return values;
 }
 

@@ -126,9 +126,8 @@ std::vector<EpochRecord> SupernetTrainer::run(Progress& progress, const std::fun
       if (state_.step % steps_per_epoch_ == 0 || finished()) record(measure);
       progress.update(state_.step, note());
     }
-    const DataParallel::Wishes wishes = parallel_.agree({stop(), !bad && is_time_to_save()});
-    if (wishes.save) save();
-    stopped = wishes.stop;
+    if (parallel_.agree({false, !bad && is_time_to_save()}).save) save();
+    stopped = !finished() && parallel_.agree({stop(), false}).stop;
   }
   batches_.stop();
   save();

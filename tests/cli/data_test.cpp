@@ -24,7 +24,7 @@ std::pair<int, std::string> lathe_data(std::vector<std::string> arguments,
 /// A data set of folders, the second class with one image of 25, and a config for it.
 void write_config(const test::TemporaryFolder& folder) {
   for (int i = 0; i < 250; ++i) {
-    const std::string name = (i % 25 == 0 ? "rare/" : "usual/") + std::to_string(i) + ".png";
+    const std::string name = (i % 50 == 0 ? "rare/" : "usual/") + std::to_string(i) + ".png";
     test::write_colour(folder / ("images/train/" + name), 8, 8, static_cast<uint8_t>(i));
     if (i < 50) test::write_colour(folder / ("images/test/" + name), 8, 8, static_cast<uint8_t>(i));
   }

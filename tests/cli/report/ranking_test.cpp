@@ -52,12 +52,12 @@ TEST_CASE("ranking_table prints a row a subnet and what it means") {
   ranking.result->kendall_low = 0.21;
   CHECK(ranking_table(ranking) ==
         R"(inherited from a supernet of 12 epochs, retrained alone for 3
-subnet    MACs  params    inherited %    retrained %     gap    rank
-----------------------------------------------------------------------
-     1  1.00 M   100 k  50.00 +- 5.00  60.00 +- 5.00  +10.00  4 -> 4
-     2  2.00 M   200 k  60.00 +- 5.00  70.00 +- 5.00  +10.00  3 -> 3
-     3  3.00 M   300 k  70.00 +- 5.00  90.00 +- 5.00  +20.00  2 -> 1
-     4  4.00 M   400 k  80.00 +- 5.00  80.00 +- 5.00   +0.00  1 -> 2
+subnet    MACs   params    inherited %    retrained %     gap    rank
+---------------------------------------------------------------------
+     1  1.00 M  100.0 k  50.00 +- 5.00  60.00 +- 5.00  +10.00  4 -> 4
+     2  2.00 M  200.0 k  60.00 +- 5.00  70.00 +- 5.00  +10.00  3 -> 3
+     3  3.00 M  300.0 k  70.00 +- 5.00  90.00 +- 5.00  +20.00  2 -> 1
+     4  4.00 M  400.0 k  80.00 +- 5.00  80.00 +- 5.00   +0.00  1 -> 2
 
 Kendall's tau-b 0.67, 95 % interval [0.21, 1.00] (bootstrap over subnets); Spearman 0.80
 MACs alone order them with tau-b 0.67
@@ -69,7 +69,7 @@ MACs order the networks at least as well: inherited accuracy tells little beyond
   ranking.result.reset();
   ranking.subnets[3].retrained.reset();
   const std::string text = ranking_table(ranking);
-  CHECK(text.find("     4  4.00 M   400 k  80.00 +- 5.00              -       -     -\n") !=
+  CHECK(text.find("     4  4.00 M  400.0 k  80.00 +- 5.00              -       -     -\n") !=
         std::string::npos);
   CHECK(text.find("Kendall") == std::string::npos);
 }

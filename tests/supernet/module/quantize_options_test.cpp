@@ -61,7 +61,7 @@ TEST_CASE("quantize is read with all its keys") {
 
 TEST_CASE("What quantize does not take is said with its place") {
   CHECK(refusal("{quantize: int4}") ==
-        "c.yaml:1: /compress/quantize = int4, expected one of: int8, none");
+        "c.yaml:1: /compress/quantize = int4, expected one of int8, none (did you mean \"int8\"?)");
   CHECK(refusal("{quantize: {observer: best}}").find("/compress/quantize/observer = best") !=
         std::string::npos);
   CHECK(refusal("{quantize: {percentile: 20}}").find("/compress/quantize/percentile = 20") !=
