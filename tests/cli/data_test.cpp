@@ -81,7 +81,7 @@ TEST_CASE("lathe data show names what is wrong, with the exit code for data or u
   const auto [code, output] = lathe_data({"show", config});
   CHECK(code == 3);
   CHECK(output.find("lathe: " + (folder / "images/train/usual/1.png").string() +
-                    " (image 10): 9 x 8 pixels, expected 8 x 8 as ") == 0);
+                    " (image 5): 9 x 8 pixels, expected 8 x 8 as ") == 0);
   CHECK(lathe_data({"show", config, "--set", "data.resolution=8"}).first == 0);
   CHECK(lathe_data({"show", "cifar10", "--path", "/nonexistent"}) ==
         std::pair<int, std::string>(
