@@ -221,9 +221,10 @@ class PatternFinder {
     const onnx::NodeProto& node = index_.node(index);
     if (found_.inner[static_cast<size_t>(index)]) return;
     const bool named = has_suffix(node.name(), "/activation");
-    const bool clamp = is_quantized_ && (node.op_type() == "Relu" || node.op_type() == "Clip");
-    if (!named && !clamp) return;
     const auto found = found_.activations.find(index);
+    const bool clamp = is_quantized_ && found == found_.activations.end() &&
+                       (node.op_type() == "Relu" || node.op_type() == "Clip");
+    if (!named && !clamp) return;
     const std::string input = found != found_.activations.end() ? found->second.input
                               : node.input_size() > 0           ? node.input(0)
                                                                 : "";
