@@ -62,7 +62,7 @@ class Lowering {
   // The tensor that the current node reads: floats, if it computes in float.
   int input(size_t which) {
     const int from = tensor_of_[static_cast<size_t>(node_->inputs[which])];
-    if (integers_ || tensor(from).element == Element::Float) return from;
+    if (integers_ || tensor(from).element != Element::Int8) return from;
     const auto [known, added] = floats_of_.emplace(from, -1);
     if (!added) return known->second;
     return known->second = converted(Kernel::Dequantize, from);
@@ -78,7 +78,7 @@ class Lowering {
   int converted(Kernel kernel, int from) {
     const int to = add_like(from);
     tensor(to).flattened_pixels = tensor(from).flattened_pixels;
-    tensor(to).element = kernel == Kernel::Quantize ? Element::Int8 : Element::Float;
+    tensor(to).element = kernel == Kernel::Quantize ? Element::Int8 : floats_;
     tensor(to).scale = {};
     if (kernel == Kernel::Quantize) tensor(to).scale = quantization_->outputs.at(node_->name);
     add_step(kernel, from, to);
