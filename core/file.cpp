@@ -12,24 +12,12 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/file_descriptor.h"
 
 namespace lathe {
 namespace {
 
 namespace fs = std::filesystem;
-
-[[noreturn]] void fail(const fs::path& path, const std::string& operation, int error) {
-  throw DataError(path.string() + ": cannot " + operation + ": " +
-                  std::generic_category().message(error));
-}
-
-FileDescriptor open_retrying(const fs::path& path, int flags) {
-  int descriptor = -1;
-  do {
-    descriptor = ::open(path.c_str(), flags | O_CLOEXEC, 0666);
-  } while (descriptor < 0 && errno == EINTR);
-  return FileDescriptor(descriptor);
-}
 
 /// Returns 0 or the error number.
 int write_all(int descriptor, std::string_view bytes) {
@@ -46,7 +34,7 @@ int write_all(int descriptor, std::string_view bytes) {
 
 void lock_waiting(int descriptor, const fs::path& path) {
   while (::flock(descriptor, LOCK_EX) != 0) {
-    if (errno != EINTR) fail(path, "lock the file", errno);
+    if (errno != EINTR) fail_on_file(path, "lock the file", errno);
   }
 }
 
@@ -59,8 +47,8 @@ fs::path folder_of(const fs::path& path) {
 /// other.
 FileDescriptor open_temporary(const fs::path& temporary) {
   while (true) {
-    FileDescriptor descriptor = open_retrying(temporary, O_WRONLY | O_CREAT | O_NOFOLLOW);
-    if (!descriptor.valid()) fail(temporary, "create the file", errno);
+    FileDescriptor descriptor = open_descriptor(temporary, O_WRONLY | O_CREAT | O_NOFOLLOW);
+    if (!descriptor.valid()) fail_on_file(temporary, "create the file", errno);
     lock_waiting(descriptor.get(), temporary);
     // The previous owner may have renamed the file that was opened.
     struct stat opened = {};
@@ -73,10 +61,11 @@ FileDescriptor open_temporary(const fs::path& temporary) {
 }
 
 void synchronise_folder(const fs::path& folder) {
-  const FileDescriptor descriptor = open_retrying(folder, O_RDONLY | O_DIRECTORY);
-  if (!descriptor.valid()) fail(folder, "open the folder", errno);
+  const FileDescriptor descriptor = open_descriptor(folder, O_RDONLY | O_DIRECTORY);
+  if (!descriptor.valid()) fail_on_file(folder, "open the folder", errno);
   // Some file systems cannot synchronise folders and say so with EINVAL.
-  if (::fsync(descriptor.get()) != 0 && errno != EINVAL) fail(folder, "fsync the folder", errno);
+  if (::fsync(descriptor.get()) != 0 && errno != EINVAL)
+    fail_on_file(folder, "fsync the folder", errno);
 }
 
 }  // namespace
@@ -85,7 +74,7 @@ void write_file_atomically(const fs::path& path, std::string_view bytes) {
   const fs::path folder = folder_of(path);
   std::error_code error;
   fs::create_directories(folder, error);
-  if (error) fail(folder, "create the folder", error.value());
+  if (error) fail_on_file(folder, "create the folder", error.value());
   const fs::file_status status = fs::status(path, error);
   if (fs::exists(status) && !fs::is_regular_file(status)) {
     throw DataError(path.string() + ": not a regular file, expected a file or nothing");
@@ -94,7 +83,7 @@ void write_file_atomically(const fs::path& path, std::string_view bytes) {
   const FileDescriptor descriptor = open_temporary(temporary);
   const auto abandon = [&](const std::string& operation, int reason) {
     ::unlink(temporary.c_str());
-    fail(path, operation, reason);
+    fail_on_file(path, operation, reason);
   };
   if (::ftruncate(descriptor.get(), 0) != 0) abandon("write", errno);
   const int reason = write_all(descriptor.get(), bytes);
@@ -105,10 +94,10 @@ void write_file_atomically(const fs::path& path, std::string_view bytes) {
 }
 
 std::string read_file(const fs::path& path, uint64_t limit_bytes) {
-  const FileDescriptor descriptor = open_retrying(path, O_RDONLY);
-  if (!descriptor.valid()) fail(path, "open for reading", errno);
+  const FileDescriptor descriptor = open_descriptor(path, O_RDONLY);
+  if (!descriptor.valid()) fail_on_file(path, "open for reading", errno);
   struct stat status = {};
-  if (::fstat(descriptor.get(), &status) != 0) fail(path, "stat", errno);
+  if (::fstat(descriptor.get(), &status) != 0) fail_on_file(path, "stat", errno);
   std::string bytes;
   if (S_ISREG(status.st_mode) && static_cast<uint64_t>(status.st_size) <= limit_bytes) {
     bytes.reserve(static_cast<size_t>(status.st_size));
@@ -119,7 +108,7 @@ std::string read_file(const fs::path& path, uint64_t limit_bytes) {
     const ssize_t count = ::read(descriptor.get(), buffer.data(), buffer.size());
     if (count < 0) {
       if (errno == EINTR) continue;
-      fail(path, "read", errno);
+      fail_on_file(path, "read", errno);
     }
     if (count == 0) return bytes;
     bytes.append(buffer.data(), static_cast<size_t>(count));
@@ -134,8 +123,8 @@ void append_line(const fs::path& path, std::string_view line) {
   if (line.find('\n') != std::string_view::npos) {
     throw InvariantError("append_line: " + path.string() + ": the line holds a line break");
   }
-  const FileDescriptor descriptor = open_retrying(path, O_RDWR | O_CREAT | O_APPEND);
-  if (!descriptor.valid()) fail(path, "open for appending", errno);
+  const FileDescriptor descriptor = open_descriptor(path, O_RDWR | O_CREAT | O_APPEND);
+  if (!descriptor.valid()) fail_on_file(path, "open for appending", errno);
   // Without the lock the last byte could be that of a line that another process is writing.
   lock_waiting(descriptor.get(), path);
   std::string record;
@@ -149,7 +138,7 @@ void append_line(const fs::path& path, std::string_view line) {
   record.append(line);
   record.push_back('\n');
   const ssize_t written = ::write(descriptor.get(), record.data(), record.size());
-  if (written < 0) fail(path, "append " + std::to_string(record.size()) + " bytes", errno);
+  if (written < 0) fail_on_file(path, "append " + std::to_string(record.size()) + " bytes", errno);
   if (static_cast<size_t>(written) != record.size()) {
     throw DataError(path.string() + ": cannot append " + std::to_string(record.size()) +
                     " bytes: only " + std::to_string(written) + " were written, the disk is full");
@@ -157,11 +146,11 @@ void append_line(const fs::path& path, std::string_view line) {
 }
 
 FileLock::FileLock(const fs::path& path) {
-  FileDescriptor descriptor = open_retrying(path, O_RDWR | O_CREAT);
-  if (!descriptor.valid()) fail(path, "open the lock", errno);
+  FileDescriptor descriptor = open_descriptor(path, O_RDWR | O_CREAT);
+  if (!descriptor.valid()) fail_on_file(path, "open the lock", errno);
   while (::flock(descriptor.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno == EINTR) continue;
-    if (errno != EWOULDBLOCK) fail(path, "lock", errno);
+    if (errno != EWOULDBLOCK) fail_on_file(path, "lock", errno);
     std::array<char, 32> text = {};
     const ssize_t count = ::pread(descriptor.get(), text.data(), text.size() - 1, 0);
     std::string holder(text.data(), count > 0 ? static_cast<size_t>(count) : 0);
@@ -171,8 +160,9 @@ FileLock::FileLock(const fs::path& path) {
                     ", expected no other process to use it");
   }
   const std::string holder = std::to_string(::getpid()) + "\n";
-  if (::ftruncate(descriptor.get(), 0) != 0) fail(path, "write the lock", errno);
-  if (const int reason = write_all(descriptor.get(), holder)) fail(path, "write the lock", reason);
+  if (::ftruncate(descriptor.get(), 0) != 0) fail_on_file(path, "write the lock", errno);
+  if (const int reason = write_all(descriptor.get(), holder))
+    fail_on_file(path, "write the lock", reason);
   descriptor_ = std::move(descriptor);
 }
 

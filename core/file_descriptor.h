@@ -1,5 +1,7 @@
 #pragma once
 
+#include <filesystem>
+#include <string>
 #include <utility>
 
 namespace lathe {
@@ -32,5 +34,13 @@ class FileDescriptor {
  private:
   int descriptor_ = -1;
 };
+
+/// Opens a file (a new one for all that the umask allows), closed on exec; a signal does not stop
+/// it. Owns nothing, with errno set, if it cannot be opened.
+FileDescriptor open_descriptor(const std::filesystem::path& path, int flags);
+
+/// \throws DataError "PATH: cannot OPERATION: reason" always; `error` is the error number.
+[[noreturn]] void fail_on_file(const std::filesystem::path& path, const std::string& operation,
+                               int error);
 
 }  // namespace lathe

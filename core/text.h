@@ -1,9 +1,18 @@
 #pragma once
 
+#include <array>
+#include <cstdio>
 #include <string>
 #include <string_view>
 
 namespace lathe {
+
+/// Returns `value` with all digits that tell it from every other double.
+inline std::string exact_text(double value) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.17g", value);
+  return text.data();
+}
 
 /// Returns `text_of(item)` of every item, with `separator` between two; empty for no items.
 template <typename Items, typename TextOf>

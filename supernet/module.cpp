@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/memory.h"
+#include "core/text.h"
 #include "supernet/compress/channel_scores.h"
 #include "supernet/compress/lesson_trainer.h"
 #include "supernet/compress/quantize_model.h"
@@ -71,29 +72,17 @@ void check_space(const search::SearchSpace& space, const DatasetInfo& info) {
   }
 }
 
-std::string number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.17g", value);
-  return text;
-}
-
 std::string sampler_text(const SamplerOptions& sampler) {
   if (sampler.name != "attentive") return sampler.name;
   return sampler.name + " " + std::to_string(sampler.candidates) +
          (sampler.train_worst ? " worst" : " best");
 }
 
-/// The teacher by its values: its file may move.
 std::string teacher_text(const SupernetOptions& options) {
   if (!options.teacher) return "none";
-  std::string bytes;
-  for (const auto& [name, tensor] : options.teacher->weights) {
-    bytes += name;
-    bytes.append(reinterpret_cast<const char*>(tensor.values.data()),
-                 tensor.values.size() * sizeof(float));
-  }
-  return sha256_hex(bytes) + " " + number(options.train.teacher.weight) + " " +
-         number(options.train.teacher.temperature);
+  const TeacherOptions& teacher = options.train.teacher;
+  return hash_of(*options.teacher) + " " + exact_text(teacher.weight) + " " +
+         exact_text(teacher.temperature);
 }
 
 Identity identity_of(const search::SearchSpace& space, const SupernetOptions& options,
@@ -105,19 +94,19 @@ Identity identity_of(const search::SearchSpace& space, const SupernetOptions& op
           {"train_hash", summary.train_hash},
           {"seed", std::to_string(options.seed)},
           {"augmentation", to_string(options.data.augmentation)},
-          {"epochs", number(train.epochs)},
+          {"epochs", exact_text(train.epochs)},
           {"sampler", sampler_text(train.sampler)},
           {"random_subnets", std::to_string(train.random_subnets)},
           {"batch", std::to_string(train.batch)},
-          {"learning_rate", number(train.learning_rate)},
-          {"warmup_epochs", number(train.warmup_epochs)},
-          {"momentum", number(train.momentum)},
-          {"weight_decay", number(train.weight_decay)},
-          {"label_smoothing", number(train.label_smoothing)},
-          {"gradient_clip", number(train.gradient_clip)},
-          {"dropout", number(train.dropout)},
-          {"drop_connect", number(train.drop_connect)},
-          {"ema", number(train.ema)},
+          {"learning_rate", exact_text(train.learning_rate)},
+          {"warmup_epochs", exact_text(train.warmup_epochs)},
+          {"momentum", exact_text(train.momentum)},
+          {"weight_decay", exact_text(train.weight_decay)},
+          {"label_smoothing", exact_text(train.label_smoothing)},
+          {"gradient_clip", exact_text(train.gradient_clip)},
+          {"dropout", exact_text(train.dropout)},
+          {"drop_connect", exact_text(train.drop_connect)},
+          {"ema", exact_text(train.ema)},
           {"kernel_transform", train.kernel_transform ? "true" : "false"},
           {"precision", train.precision == Precision::Bf16 ? "bf16" : "fp32"},
           {"teacher", teacher_text(options)}};

@@ -1,7 +1,6 @@
 #include "cli/pipeline/open_supernet.h"
 
 #include "core/file.h"
-#include "network/onnx.h"
 
 namespace lathe::cli {
 
@@ -14,7 +13,8 @@ std::unique_ptr<supernet::Supernet> open_supernet(const RunConfig& config,
     if (!std::filesystem::exists(copy)) {
       write_file_atomically(copy, read_file(options.train.teacher.model));
     }
-    options.teacher = std::make_shared<network::Model>(network::import_onnx(read_file(copy)));
+    options.train.teacher.model = copy;
+    load_teacher(options);
   }
   return supernet::load_supernet_module().create(*config.space, options, folder, group);
 }

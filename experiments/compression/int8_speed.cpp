@@ -7,7 +7,7 @@
 #include "core/clock.h"
 #include "core/file.h"
 #include "device_agent/engine/xnnpack/xnnpack_engine.h"
-#include "experiments/search/command_line.h"
+#include "experiments/support/command_line.h"
 #include "network/onnx.h"
 
 namespace lathe::study {

@@ -1,35 +1,15 @@
-#include <cstdio>
-#include <cstring>
-
 #include "experiments/compression/criteria_study.h"
 #include "experiments/compression/int8_speed.h"
 #include "experiments/compression/quantisation_study.h"
-
-namespace {
-
-struct Study {
-  const char* name;
-  int (*main)(int, char**);
-  const char* what;
-};
-
-using namespace lathe::study;
-
-constexpr Study kStudies[] = {
-    {"criteria", criteria_main, "what each pruning criterion leaves of the accuracy"},
-    {"quantisation", quantisation_main, "what int8 costs by observer and method"},
-    {"int8_speed", int8_speed_main, "fp32 and int8 files on the engine of this build"},
-};
-
-}  // namespace
+#include "experiments/support/command_line.h"
 
 int main(int argc, char** argv) {
-  for (const Study& study : kStudies) {
-    if (argc > 1 && std::strcmp(argv[1], study.name) == 0) return study.main(argc - 1, argv + 1);
-  }
-  std::printf(
-      "Studies of compression. Usage: compression_study STUDY [OPTIONS]; STUDY --help has its "
-      "options.\n");
-  for (const Study& study : kStudies) std::printf("  %-12s %s\n", study.name, study.what);
-  return argc > 1 && std::strcmp(argv[1], "--help") == 0 ? 0 : 2;
+  using namespace lathe::study;
+  return run_one_of(
+      {
+          {"criteria", criteria_main, "what each pruning criterion leaves of the accuracy"},
+          {"quantisation", quantisation_main, "what int8 costs by observer and method"},
+          {"int8_speed", int8_speed_main, "fp32 and int8 files on the engine of this build"},
+      },
+      "Studies of compression", "compression_study", argc, argv);
 }

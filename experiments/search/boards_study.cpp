@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "core/progress.h"
-#include "experiments/search/command_line.h"
-#include "experiments/search/results.h"
+#include "experiments/support/command_line.h"
+#include "experiments/support/results.h"
 #include "experiments/search/study.h"
 #include "search/strategy/controller.h"
 

@@ -15,8 +15,8 @@
 #include "core/file.h"
 #include "core/progress.h"
 #include "core/statistics.h"
-#include "experiments/search/command_line.h"
-#include "experiments/search/results.h"
+#include "experiments/support/command_line.h"
+#include "experiments/support/results.h"
 #include "search/strategy/controller.h"
 
 namespace lathe::study {

@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
-#include "experiments/search/command_line.h"
-#include "experiments/search/results.h"
+#include "experiments/support/command_line.h"
+#include "experiments/support/results.h"
 #include "network/cost.h"
 
 namespace lathe::study {

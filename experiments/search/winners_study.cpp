@@ -13,8 +13,8 @@
 #include "core/progress.h"
 #include "core/rng.h"
 #include "core/statistics.h"
-#include "experiments/search/command_line.h"
-#include "experiments/search/results.h"
+#include "experiments/support/command_line.h"
+#include "experiments/support/results.h"
 #include "experiments/search/study.h"
 #include "search/strategy/controller.h"
 

@@ -9,10 +9,10 @@
 
 #include "core/clock.h"
 #include "core/statistics.h"
-#include "experiments/search/command_line.h"
-#include "experiments/search/results.h"
 #include "experiments/supernet/rounds.h"
 #include "experiments/supernet/usual_network.h"
+#include "experiments/support/command_line.h"
+#include "experiments/support/results.h"
 #include "network/cost.h"
 #include "search/strategy/controller.h"
 #include "supernet/data/dataset.h"

@@ -1,36 +1,9 @@
 #include "experiments/supernet/usual_network.h"
 
+#include "supernet/executor/batch_norm.h"
 #include "supernet/weights/shared_weights.h"
 
 namespace lathe::study {
-namespace {
-
-using network::ActivationKind;
-
-at::Tensor activated(const at::Tensor& x, ActivationKind kind) {
-  switch (kind) {
-    case ActivationKind::Identity:
-      return x;
-    case ActivationKind::Relu:
-      return at::relu(x);
-    case ActivationKind::Relu6:
-      return at::hardtanh(x, 0.0, 6.0);
-    case ActivationKind::HardSwish:
-      return at::hardswish(x);
-    case ActivationKind::Swish:
-      return at::silu(x);
-    case ActivationKind::HardSigmoid:
-      return at::hardsigmoid(x);
-    case ActivationKind::NegatedRelu:
-      return at::relu(-x);
-    case ActivationKind::Sigmoid:
-      break;
-  }
-  return at::sigmoid(x);
-}
-
-}  // namespace
-
 UsualSupernet::UsualSupernet(const std::vector<network::Network>& networks, uint64_t seed) {
   const supernet::SharedWeights initial(networks, seed, at::kCPU);
   for (const supernet::SharedWeights::Entry& entry : initial.entries()) {
@@ -75,7 +48,7 @@ at::Tensor UsualSupernet::run(const network::Node& node, const std::vector<at::T
                           /*cudnn_enabled=*/false);
   }
   if (const auto* activation = std::get_if<network::Activation>(&node.op)) {
-    return activated(x, activation->kind);
+    return supernet::activate(x, activation->kind);
   }
   if (std::holds_alternative<network::Add>(node.op)) return x + inputs[1];
   if (std::holds_alternative<network::Multiply>(node.op)) return x * inputs[1];

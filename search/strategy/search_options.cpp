@@ -1,8 +1,6 @@
 #include "search/strategy/search_options.h"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 #include <optional>
 #include <set>
 
@@ -136,12 +134,6 @@ void read_strategy(ConfigSection& section, StrategyOptions& strategy) {
   own.finish();
 }
 
-std::string number(double value) {
-  std::array<char, 32> buffer{};
-  std::snprintf(buffer.data(), buffer.size(), "%.17g", value);
-  return buffer.data();
-}
-
 }  // namespace
 
 SearchOptions read_search_options(ConfigSection section) {
@@ -197,7 +189,7 @@ std::map<std::string, std::string> identity_of(const SearchOptions& options) {
   identity["/search/objectives"] = "[" + join(options.problem.objectives, ", ", text_of) + "]";
   identity["/search/constraints"] = "[" + join(options.problem.constraints, ", ", text_of) + "]";
   for (const auto& [metric, value] : options.reference) {
-    identity["/search/reference/" + to_string(metric)] = number(value);
+    identity["/search/reference/" + to_string(metric)] = exact_text(value);
   }
   const StrategyOptions& strategy = options.strategy;
   identity["/search/strategy"] = strategy.name;
@@ -208,21 +200,22 @@ std::map<std::string, std::string> identity_of(const SearchOptions& options) {
     const ScalingOptions& scaling = strategy.scaling;
     identity["/search/strategy/baseline"] = scaling.baseline;
     identity["/search/strategy/budget"] = to_string(scaling.budget);
-    identity["/search/strategy/factor"] = number(scaling.factor);
+    identity["/search/strategy/factor"] = exact_text(scaling.factor);
     identity["/search/strategy/points"] = std::to_string(scaling.points);
     identity["/search/strategy/grid"] = std::to_string(scaling.grid);
     identity["/search/strategy/family"] = std::to_string(scaling.family);
   }
   for (const auto& [device, costs] : strategy.block_costs) {
     std::string text;
-    for (const auto& [key, cost] : costs) text += std::to_string(key) + " " + number(cost) + "\n";
+    for (const auto& [key, cost] : costs)
+      text += std::to_string(key) + " " + exact_text(cost) + "\n";
     identity["/search/strategy/block_tables/" + device] =
         "sha256 " + sha256_hex(text).substr(0, 16);
   }
   identity["/search/population"] = std::to_string(strategy.population);
-  identity["/search/crossover"] = number(strategy.crossover_probability);
-  identity["/search/mutation"] = number(strategy.mutation_probability);
-  identity["/search/immigrants"] = number(strategy.immigrants);
+  identity["/search/crossover"] = exact_text(strategy.crossover_probability);
+  identity["/search/mutation"] = exact_text(strategy.mutation_probability);
+  identity["/search/immigrants"] = exact_text(strategy.immigrants);
   identity["/search/pool"] = std::to_string(strategy.pool);
   identity["/search/seed_extremes"] = strategy.seed_extremes ? "true" : "false";
   identity["/search/batch"] = std::to_string(options.batch);

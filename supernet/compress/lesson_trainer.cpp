@@ -1,11 +1,9 @@
 #include "supernet/compress/lesson_trainer.h"
 
-#include <cstdio>
 #include <utility>
 
 #include "core/error.h"
-#include "core/file.h"
-#include "network/digest.h"
+#include "core/text.h"
 #include "supernet/compress/hints.h"
 
 namespace lathe::supernet {
@@ -44,22 +42,6 @@ void check_lesson(const Lesson& lesson, const ImageSet& images, int64_t classes)
   }
 }
 
-std::string number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.17g", value);
-  return text;
-}
-
-std::string hash_of(const network::Model& model) {
-  std::string text = network::digest(model.network, network::DigestKind::Computation).hex();
-  for (const auto& [name, tensor] : model.weights) {
-    const std::string_view bytes(reinterpret_cast<const char*>(tensor.values.data()),
-                                 tensor.values.size() * sizeof(float));
-    text += "\n" + name + " " + sha256_hex(bytes);
-  }
-  return sha256_hex(text);
-}
-
 /// Everything that the trained weights depend on, besides the data.
 void add_identity(const Lesson& lesson, const TrainOptions& train, Identity& identity) {
   const StandaloneOptions& options = lesson.options;
@@ -83,7 +65,7 @@ void add_identity(const Lesson& lesson, const TrainOptions& train, Identity& ide
                                                    {"weight_decay", train.weight_decay},
                                                    {"label_smoothing", train.label_smoothing},
                                                    {"gradient_clip", train.gradient_clip}}) {
-    identity.emplace_back(name, number(value));
+    identity.emplace_back(name, exact_text(value));
   }
   identity.emplace_back("seed", std::to_string(options.seed));
   identity.emplace_back("batch", std::to_string(train.batch));

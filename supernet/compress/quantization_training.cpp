@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <numeric>
 
 #include "core/error.h"
 #include "network/quantize.h"
 #include "supernet/compress/fake_quantize.h"
 #include "supernet/compress/folded_parameters.h"
 #include "supernet/compress/sensitivity.h"
+#include "supernet/data/batch_prefetcher.h"
 #include "supernet/executor/rounding.h"
 #include "supernet/train/losses.h"
 #include "supernet/train/optimizer.h"
@@ -107,37 +107,6 @@ std::map<std::string, WeightRounding> roundings(const network::Model& calibrated
   return rounding;
 }
 
-/// The images of every step: an order for each epoch, each image augmented.
-class Steps {
- public:
-  Steps(const Batches& images, const SupernetOptions& options, uint64_t seed)
-      : images_(images),
-        augmentation_(options.data.augmentation),
-        batch_(std::min(options.train.batch, images.size())),
-        root_(Rng(seed).derive("quantize")),
-        order_(static_cast<size_t>(images.size())) {}
-
-  int64_t per_epoch() const { return images_.size() / batch_; }
-
-  Batch next(int64_t step) {
-    if (step % per_epoch() == 0) {
-      std::iota(order_.begin(), order_.end(), int64_t{0});
-      Rng shuffle = root_.derive("order", static_cast<uint64_t>(step / per_epoch()));
-      shuffle.shuffle(order_);
-    }
-    const auto begin = order_.begin() + (step % per_epoch()) * batch_;
-    return images_.augmented({begin, begin + batch_}, augmentation_,
-                             root_.derive("augment", static_cast<uint64_t>(step)));
-  }
-
- private:
-  const Batches& images_;
-  Augmentation augmentation_;
-  int64_t batch_;
-  Rng root_;
-  std::vector<int64_t> order_;
-};
-
 /// Folds what was learned and rounds it as it was rounded in training.
 network::Model rounded_model(const FoldedParameters::Layout& layout, SharedWeights& weights,
                              const network::Model& calibrated, const network::ValueRanges& ranges,
@@ -177,17 +146,21 @@ network::Model train_quantized(const network::Model& start, const network::Model
   const Plan plan = make_plan(calibrated.network, Activations::Apart);
   LearnedScales scales(plan, calibrated, options.train.momentum, device);
   StoredBatchNorm no_batch_norm;  // all are folded
-  Steps steps(images, options, training.seed);
+  const int64_t batch_size = std::min(options.train.batch, images.size());
   LearningRateSchedule schedule;
   schedule.peak = training.learning_rate;
-  schedule.total_steps =
-      std::max<int64_t>(1, std::llround(training.epochs * static_cast<double>(steps.per_epoch())));
+  schedule.total_steps = std::max<int64_t>(
+      1, std::llround(training.epochs * static_cast<double>(images.size() / batch_size)));
+  BatchPrefetcher batches(images, options.data.augmentation, {});
+  batches.start(0, schedule.total_steps,
+                ShuffledOrder(Rng(training.seed).derive("quantize"), images.size(), batch_size));
   progress.begin("train in int8", schedule.total_steps, "step");
   for (int64_t step = 0; step < schedule.total_steps; ++step) {
-    const Batch batch = steps.next(step);
+    const Batch batch = batches.next();
     FoldedParameters folded(layout, weights);
-    const at::Tensor logits = Executor(plan, folded, no_batch_norm, {}, Precision::Fp32, &scales).run(batch.images);
-    at::Tensor loss = cross_entropy(logits, batch.labels, options.train.label_smoothing);
+    const at::Tensor logits =
+        Executor(plan, folded, no_batch_norm, {}, Precision::Fp32, &scales).run(batch.images);
+    at::Tensor loss = cross_entropy(logits, batch, options.train.label_smoothing);
     if (teacher.exists()) {
       loss = 0.5 * loss + 0.5 * distillation(logits, teacher.logits(batch.images));
     }

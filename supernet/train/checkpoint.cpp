@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "network/digest.h"
 
 namespace lathe::supernet {
 namespace {
@@ -102,6 +103,16 @@ std::vector<std::string> flatten(const Identity& identity) {
   std::vector<std::string> lines;
   for (const auto& [name, value] : identity) lines.push_back(name + " = " + value);
   return lines;
+}
+
+std::string hash_of(const network::Model& model) {
+  std::string text = network::digest(model.network, network::DigestKind::Computation).hex();
+  for (const auto& [name, tensor] : model.weights) {
+    const std::string_view bytes(reinterpret_cast<const char*>(tensor.values.data()),
+                                 tensor.values.size() * sizeof(float));
+    text += "\n" + name + " " + sha256_hex(bytes);
+  }
+  return sha256_hex(text);
 }
 
 void save_checkpoint(const std::filesystem::path& path, const TrainState& state,

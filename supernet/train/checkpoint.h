@@ -45,6 +45,10 @@ struct TrainState {
 /// What a checkpoint belongs to, as ordered names and values.
 using Identity = std::vector<std::pair<std::string, std::string>>;
 
+/// Returns a hash of what a model computes and of its values, by which identities know it: its file
+/// may move.
+std::string hash_of(const network::Model& model);
+
 /// Writes the state atomically as a file that torch.load reads.
 /// \throws DataError naming the path and reason (a full disk) and that the earlier checkpoint is
 /// intact.

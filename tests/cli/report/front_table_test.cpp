@@ -53,9 +53,8 @@ RunSummary two_networks() {
 }  // namespace
 
 TEST_CASE("front_table prints the front with intervals and marks what was not confirmed") {
-  CHECK(
-      front_table(two_networks()) ==
-      R"(network  role              val            test      ms @ local    MACs   params     size
+  CHECK(front_table(two_networks()) ==
+        R"(network  role              val            test      ms @ local    MACs   params     size
 ----------------------------------------------------------------------------------------
 net-01   most accurate  0.9123  0.9087 ±0.0029  1.234 ±2.8 %    12.3 M  402.1 k  1.62 MB
 net-02   fastest        0.9123               -  1.300 ±7.7 % ~  12.3 M  402.1 k  1.61 MB

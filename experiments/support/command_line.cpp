@@ -1,10 +1,21 @@
-#include "experiments/search/command_line.h"
+#include "experiments/support/command_line.h"
 
 #include <cstdio>
+#include <cstring>
 
 #include "core/error.h"
 
 namespace lathe::study {
+
+int run_one_of(const std::vector<Study>& studies, const char* title, const char* program, int argc,
+               char** argv) {
+  for (const Study& study : studies) {
+    if (argc > 1 && std::strcmp(argv[1], study.name) == 0) return study.main(argc - 1, argv + 1);
+  }
+  std::printf("%s. Usage: %s STUDY [OPTIONS]; STUDY --help has its options.\n", title, program);
+  for (const Study& study : studies) std::printf("  %-12s %s\n", study.name, study.what);
+  return argc > 1 && std::strcmp(argv[1], "--help") == 0 ? 0 : 2;
+}
 
 void add_table(CLI::App& app, std::string& table) {
   app.add_option("table", table, "nasbench201.csv or .csv.gz")

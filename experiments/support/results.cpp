@@ -1,4 +1,4 @@
-#include "experiments/search/results.h"
+#include "experiments/support/results.h"
 
 #include <nlohmann/json.hpp>
 

@@ -17,6 +17,18 @@ struct StudyArguments {
   int64_t evaluations = 400;  ///< of one search
 };
 
+/// One of the studies in a program.
+struct Study {
+  const char* name;
+  int (*main)(int, char**);
+  const char* what;
+};
+
+/// The program `program`, whose first argument names one of its `studies`; without one it lists
+/// them. `title`: "Studies of the search". Returns the exit status.
+int run_one_of(const std::vector<Study>& studies, const char* title, const char* program, int argc,
+               char** argv);
+
 /// Adds the table, which the environment's LATHE_NASBENCH201 names too, to `app`.
 void add_table(CLI::App& app, std::string& table);
 void add_out(CLI::App& app, std::string& out);
