@@ -59,8 +59,9 @@ void print_training(const supernet::SupernetOptions& options, const search::Sear
   std::printf("supernet   %s, %g epochs, batch %lld\n", options.train.sampler.name.c_str(),
               options.train.epochs, static_cast<long long>(options.train.batch));
   const auto memory = supernet::estimate_training_memory(space, options.train, 0);
-  std::printf("           about %s of memory for training, %s of it activations; besides the images\n",
-              megabytes(memory.total()).c_str(), megabytes(memory.activations).c_str());
+  std::printf(
+      "           about %s of memory for training, %s of it activations; besides the images\n",
+      megabytes(memory.total()).c_str(), megabytes(memory.activations).c_str());
 }
 
 void print_search(const RunConfig& config) {

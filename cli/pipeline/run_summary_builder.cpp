@@ -294,9 +294,8 @@ report::RunSummary build_summary(const SummarySources& sources) {
   summary.data = data_of(sources);
   summary.space = space_of(config);
   for (const supernet::EpochRecord& epoch : sources.epochs) {
-    summary.training.push_back({epoch.epoch, epoch.learning_rate, epoch.loss,
-                                epoch.top1_largest, epoch.top1_smallest, epoch.images_per_s,
-                                epoch.seconds});
+    summary.training.push_back({epoch.epoch, epoch.learning_rate, epoch.loss, epoch.top1_largest,
+                                epoch.top1_smallest, epoch.images_per_s, epoch.seconds});
   }
   summary.devices = devices_of(sources);
   summary.search = search_of(sources);

@@ -67,7 +67,7 @@ struct Space {
 struct TrainingRecord {
   double epoch = 0.0;
   double learning_rate = 0.0;
-  double loss = 0.0;   ///< mean training loss since the last record
+  double loss = 0.0;           ///< mean training loss since the last record
   double top1_largest = 0.0;   ///< on the validation split
   double top1_smallest = 0.0;  ///< on the validation split
   double images_per_s = 0.0;

@@ -76,7 +76,7 @@ class Trial {
     options.seed = static_cast<uint64_t>(seed);
     options.threads = arguments.threads;
     options.data.train_limit = arguments.train_images;
-    options.data.augmentation = {"flip"};
+    options.data.augmentation.flip = true;
     options.train.weight_decay = 5e-4;
     space_ = search::read_search_space_text(kSpace, "formality.yaml");
     supernet_ = supernet::load_supernet_module().create(

@@ -100,9 +100,9 @@ std::vector<Variant> variants(const Arguments& arguments) {
   return variants;
 }
 
-class Study {
+class QuantisationStudy {
  public:
-  explicit Study(const Arguments& arguments) : arguments_(arguments) {
+  explicit QuantisationStudy(const Arguments& arguments) : arguments_(arguments) {
     supernet::SupernetOptions options;
     options.seed = 1;
     options.threads = arguments.threads;
@@ -298,7 +298,7 @@ int quantisation_main(int argc, char** argv) {
   app.add_option("--parity-images", arguments.parity_images, "")->capture_default_str();
   app.add_option("--threads", arguments.threads, "0: all cores")->capture_default_str();
   return run_study(app, "quantisation", argc, argv, [&] {
-    merge_results(arguments.out, {{"quantisation", Study(arguments).run()}});
+    merge_results(arguments.out, {{"quantisation", QuantisationStudy(arguments).run()}});
   });
 }
 

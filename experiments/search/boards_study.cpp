@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "core/progress.h"
+#include "experiments/search/study.h"
 #include "experiments/support/command_line.h"
 #include "experiments/support/results.h"
-#include "experiments/search/study.h"
 #include "search/strategy/controller.h"
 
 namespace lathe::study {

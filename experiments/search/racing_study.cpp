@@ -15,10 +15,10 @@
 
 #include "core/progress.h"
 #include "core/statistics.h"
-#include "experiments/support/command_line.h"
-#include "experiments/support/results.h"
 #include "experiments/search/sampled_evaluators.h"
 #include "experiments/search/study.h"
+#include "experiments/support/command_line.h"
+#include "experiments/support/results.h"
 #include "search/archive/hypervolume.h"
 #include "search/strategy/controller.h"
 

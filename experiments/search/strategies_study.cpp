@@ -9,9 +9,9 @@
 
 #include "core/error.h"
 #include "core/statistics.h"
+#include "experiments/search/study.h"
 #include "experiments/support/command_line.h"
 #include "experiments/support/results.h"
-#include "experiments/search/study.h"
 
 namespace lathe::study {
 namespace {

@@ -13,9 +13,9 @@
 #include "core/progress.h"
 #include "core/rng.h"
 #include "core/statistics.h"
+#include "experiments/search/study.h"
 #include "experiments/support/command_line.h"
 #include "experiments/support/results.h"
-#include "experiments/search/study.h"
 #include "search/strategy/controller.h"
 
 namespace lathe::study {

@@ -88,7 +88,7 @@ struct Scene {
     const auto dataset = supernet::open_dataset(options.data);
     const supernet::DatasetInfo info = dataset->train_info();
     const supernet::ImageSet all = dataset->read_train();
-    const auto splits = supernet::split_training_files(options.data, all.count, 1);
+    const auto splits = supernet::split_training_files(options.data, all.size(), 1);
     calibration = std::make_unique<supernet::Batches>(supernet::select(all, splits.calibration),
                                                       info, at::kCPU);
     validation = std::make_unique<supernet::Batches>(supernet::select(all, splits.validation), info,

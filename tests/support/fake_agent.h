@@ -33,6 +33,7 @@ class FakeAgent {
   struct Options {
     std::string token;       ///< required of every call, if not empty
     double median_ms = 5.0;  ///< of every network
+    double run_s = 0.0;      ///< how long a job takes
     std::string fingerprint = "fake-board";
     /// PEM texts: TLS with a certificate asked of the controller; empty: plain text.
     std::string certificate, key, authority;
