@@ -1,6 +1,7 @@
 #include "network/cost.h"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <set>
 #include <utility>
@@ -70,19 +71,22 @@ std::vector<size_t> last_uses(const Network& network) {
   return last;
 }
 
-int64_t peak_activation_bytes(const Network& network) {
+/// `value_bytes` of a node's output.
+int64_t peak_activation_bytes(const Network& network,
+                              const std::function<int64_t(const Node&)>& value_bytes) {
   const std::vector<size_t> last = last_uses(network);
   int64_t live = 0;
   int64_t peak = 0;
   for (size_t i = 0; i < last.size(); ++i) {
     const Node& node = network.nodes()[i];
-    const int64_t bytes = kFloatBytes * element_count(node.shape);
+    const int64_t bytes = value_bytes(node) * element_count(node.shape);
     const std::set<NodeId> inputs(node.inputs.begin(), node.inputs.end());
     int64_t dying = 0;
     bool in_place = false;
     for (const NodeId id : inputs) {
       if (last[static_cast<size_t>(id)] != i) continue;
-      const int64_t input_bytes = kFloatBytes * element_count(network.node(id).shape);
+      const Node& input = network.node(id);
+      const int64_t input_bytes = value_bytes(input) * element_count(input.shape);
       dying += input_bytes;
       in_place = in_place || (may_run_in_place(node.op) && input_bytes == bytes);
     }
@@ -108,8 +112,26 @@ Cost cost(const Network& network, const Network& deployed) {
   Cost result;
   for (const int64_t macs : node_macs(network)) result.macs = saturating_add(result.macs, macs);
   result.params = count_learned(network);
-  result.peak_activation_bytes = peak_activation_bytes(network);
+  result.peak_activation_bytes =
+      peak_activation_bytes(network, [](const Node&) { return kFloatBytes; });
   result.model_bytes = stored_bytes(deployed);
+  return result;
+}
+
+Cost cost(const Model& model) {
+  Cost result = cost(model.network);
+  if (!model.quantization) return result;
+  const Quantization& quantization = *model.quantization;
+  result.peak_activation_bytes = peak_activation_bytes(model.network, [&](const Node& node) {
+    return quantization.outputs.count(node.name) != 0 ? 1 : kFloatBytes;
+  });
+  for (const auto& [name, scales] : quantization.weights) {
+    const auto weight = model.weights.find(name);
+    if (weight == model.weights.end()) continue;
+    const int64_t values = element_count(weight->second.shape);
+    result.model_bytes -= (kFloatBytes - 1) * values;
+    result.model_bytes += kFloatBytes * static_cast<int64_t>(scales.size());
+  }
   return result;
 }
 

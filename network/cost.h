@@ -22,6 +22,8 @@ struct Cost {
 Cost cost(const Network& network);
 /// The same with deploy(network) at hand.
 Cost cost(const Network& network, const Network& deployed);
+/// Of a quantised model what it is in int8: a byte for each integer, four for each float.
+Cost cost(const Model& model);
 
 /// Returns each node's multiply-accumulates, indexed by NodeId.
 std::vector<int64_t> node_macs(const Network& network);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
@@ -48,5 +49,8 @@ struct OnnxLimits {
 /// Never crashes on hostile input.
 /// `bytes` are freed before weights are read: move them in where memory is scarce.
 Model import_onnx(std::string bytes, const OnnxLimits& limits = {});
+
+/// The same of a file. \throws DataError as import_onnx, and as read_file, naming the file.
+Model read_onnx_file(const std::filesystem::path& file, const OnnxLimits& limits = {});
 
 }  // namespace lathe::network

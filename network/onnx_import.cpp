@@ -4,6 +4,8 @@
 #include <climits>
 #include <utility>
 
+#include "core/error.h"
+#include "core/file.h"
 #include "core/text.h"
 #include "network/onnx_importer.h"
 #include "network/onnx_wire.h"
@@ -264,6 +266,15 @@ Model import_onnx(std::string bytes, const OnnxLimits& limits) {
   std::string().swap(bytes);
   check_header(model);
   return OnnxImporter(model.graph(), limits).run();
+}
+
+Model read_onnx_file(const std::filesystem::path& file, const OnnxLimits& limits) {
+  std::string bytes = read_file(file);
+  try {
+    return import_onnx(std::move(bytes), limits);
+  } catch (const DataError& error) {
+    throw DataError(file.string() + ": " + error.what());
+  }
 }
 
 }  // namespace lathe::network

@@ -119,9 +119,10 @@ Identity data_identity(const SupernetOptions& options, const DataSummary& summar
           {"augmentation", to_string(options.data.augmentation)}};
 }
 
-LabelledImages labelled(const Batches& images, int64_t count, int64_t resolution) {
-  const Batch batch = images.range(0, std::min(count, images.size()));
+LabelledImages labelled(const Batches& images, int64_t begin, int64_t count, int64_t resolution) {
   LabelledImages result;
+  if (begin >= images.size()) return result;
+  const Batch batch = images.range(begin, std::min(begin + count, images.size()));
   result.images = to_network(resized(batch.images, resolution, resolution));
   const at::Tensor labels = batch.labels.to(at::kCPU);
   result.labels.assign(labels.data_ptr<int64_t>(), labels.data_ptr<int64_t>() + labels.numel());
@@ -264,7 +265,7 @@ class TorchSupernet : public Supernet {
   }
 
   LabelledImages validation_images(int64_t count, int64_t resolution) override {
-    return translated([&] { return labelled(validation_, count, resolution); });
+    return translated([&] { return labelled(validation_, 0, count, resolution); });
   }
 
  private:
@@ -313,8 +314,8 @@ class FileTestSplit : public TestSplit {
       return model_accuracy(model, images_, options_.evaluation.batch, device_);
     });
   }
-  LabelledImages images(int64_t count, int64_t resolution) override {
-    return translated([&] { return labelled(images_, count, resolution); });
+  LabelledImages images(int64_t begin, int64_t count, int64_t resolution) override {
+    return translated([&] { return labelled(images_, begin, count, resolution); });
   }
 
  private:

@@ -205,7 +205,8 @@ class TestSplit {
  public:
   virtual ~TestSplit() = default;
   virtual search::AccuracyEstimate accuracy(const network::Model& model) = 0;
-  virtual LabelledImages images(int64_t count, int64_t resolution) = 0;
+  /// The images from `begin` on, at most `count`; none behind the last one.
+  virtual LabelledImages images(int64_t begin, int64_t count, int64_t resolution) = 0;
 };
 
 /// The processes that share a supernet's work, as one of them sees them. Rank 0 does everything

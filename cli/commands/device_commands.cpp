@@ -309,7 +309,7 @@ void devices_command(const DeviceArguments& arguments, bool doctor) {
 
 void measure_command(const MeasureArguments& arguments) {
   const std::string bytes = read_file(arguments.model, kLargestModelBytes);
-  const network::Model model = network::import_onnx(bytes);
+  const network::Model model = network::read_onnx_file(arguments.model);
   const network::Cost cost = network::cost(model.network);
   const auto devices = wanted_devices(arguments, model);
   latency::Fleet fleet(devices, nullptr, "lathe measure");

@@ -36,12 +36,13 @@ void check(const std::filesystem::path& run, const report::FrontNetwork& network
   const network::Model model = network::import_onnx(onnx);
   const int64_t resolution = model.network.input_shape().at(2);
   const network::Tensor images =
-      test_split->images(config.exported.check_images, resolution).images;
-  const ParityResult parity =
-      check_parity(network.id, onnx, supernet->logits(model, images), images);
-  std::printf("%s: %s agrees with LibTorch on all %lld images, logits within %.2g\n",
-              network.id.c_str(), parity.runtime.c_str(), static_cast<long long>(parity.images),
-              parity.max_abs_error);
+      test_split->images(0, config.exported.check_images, resolution).images;
+  const auto precision = model.quantization ? latency::Precision::Int8 : latency::Precision::Fp32;
+  const ParityResult parity = check_parity(network.id, onnx, precision, "LibTorch",
+                                           supernet->logits(model, images), images);
+  std::printf("%s: %s agrees with LibTorch on %.4g %% of %lld images, logits within %.2g\n",
+              network.id.c_str(), parity.runtime.c_str(), 100.0 * parity.top1_agreement,
+              static_cast<long long>(parity.images), parity.max_abs_error);
 }
 
 }  // namespace

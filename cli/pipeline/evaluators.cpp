@@ -25,9 +25,18 @@ std::string refusal(const search::Constraint& constraint, const search::ReplayTa
          (constraint.at_most ? "raise" : "lower") + " the bound\n";
 }
 
-/// A board that cannot run networks as configured stops a run before it trains, too.
+/// A board that cannot run networks as configured, in every precision they are delivered in, stops
+/// a run before it trains, too.
 void require_abilities(const std::vector<latency::AgentDescription>& agents,
-                       const std::vector<latency::DeviceConfig>& devices) {
+                       const RunConfig& config) {
+  std::vector<latency::DeviceConfig> devices = config.devices;
+  if (config.quantize.enabled) {
+    for (latency::DeviceConfig device : config.devices) {
+      if (device.precision == latency::Precision::Int8) continue;
+      device.precision = latency::Precision::Int8;
+      devices.push_back(std::move(device));
+    }
+  }
   std::vector<std::string> faults;
   for (const latency::AgentDescription& agent : agents) {
     for (const latency::DeviceConfig& device : devices) {
@@ -125,7 +134,7 @@ latency::Fleet& Evaluators::fleet() {
     fleet_ = std::make_unique<latency::Fleet>(config_.boards(), store_.get(),
                                               "lathe run " + config_.name);
     agents_ = fleet_->describe(kDescribeTimeoutS);
-    require_abilities(agents_, config_.devices);
+    require_abilities(agents_, config_);
   }
   return *fleet_;
 }
@@ -150,13 +159,24 @@ const std::vector<latency::AgentDescription>& Evaluators::agents() {
 Result<latency::LatencyEstimate> Evaluators::measure_again(const std::string& device,
                                                            const search::Architecture& architecture,
                                                            const std::string& onnx,
-                                                           latency::MeasurementPlan plan) {
+                                                           latency::MeasurementPlan plan,
+                                                           latency::Precision precision) {
   if (!onnx.empty() && tables_.count(device) == 0) {
-    return fleet().measure_model(device, onnx, plan);
+    return fleet().measure_model(device, onnx, plan, precision);
   }
   plan.fresh = true;
   const auto counted = search::make_candidate(*config_.space, architecture, 0);
   return latency(device).measure(counted.candidate, plan).get();
+}
+
+network::Tensor Evaluators::run(const std::string& device, const std::string& onnx,
+                                const network::Tensor& images) {
+  auto outputs = fleet().run_model(device, onnx, images, latency::Precision::Int8);
+  if (!outputs.ok()) {
+    throw DeviceError("device " + device + ": running a network on test images: " +
+                      to_string(outputs.failure().kind) + ": " + outputs.failure().message);
+  }
+  return std::move(outputs).value();
 }
 
 }  // namespace lathe::cli

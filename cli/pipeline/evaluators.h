@@ -41,12 +41,17 @@ class Evaluators {
   /// boards. \throws DeviceError naming each agent that does not answer.
   const std::vector<latency::AgentDescription>& agents();
 
-  /// Measures an architecture anew: as the file `onnx`, or without one (empty) as it is searched.
-  /// \throws DeviceError as latency().
+  /// Measures an architecture anew: as the file `onnx` in `precision`, or without one (empty) as it
+  /// is searched. \throws DeviceError as latency().
   Result<latency::LatencyEstimate> measure_again(const std::string& device,
                                                  const search::Architecture& architecture,
                                                  const std::string& onnx,
-                                                 latency::MeasurementPlan plan);
+                                                 latency::MeasurementPlan plan,
+                                                 latency::Precision precision);
+  /// Runs an int8 file on a board: images NCHW, logits [N, classes]. \throws DeviceError as
+  /// latency(), or if the board fails for good.
+  network::Tensor run(const std::string& device, const std::string& onnx,
+                      const network::Tensor& images);
 
  private:
   search::Metrics table_values(const search::Architecture& architecture) const;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "cli/pipeline/front_selection.h"
@@ -35,49 +36,25 @@ FrontPoint front_point(const search::Evaluated& evaluated, const std::string& de
 }
 
 constexpr const char* kKeptPrefix = ".kept-";
-
-std::string significant(double value) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%g", value);
-  return text;
-}
-
-/// How the weights of an exported network come about, besides the supernet's training.
-std::string recipe(const RunConfig& config) {
-  if (config.accuracy) return "no weights";
-  if (config.distil.epochs == 0.0) return "inherited weights";
-  const DistilOptions& distil = config.distil;
-  char text[192];
-  std::snprintf(text, sizeof(text), "distilled for %g epochs at learning rate %g", distil.epochs,
-                distil.learning_rate);
-  std::string all = text;
-  // What the first version of lathe knew goes unsaid, so that its results stay valid.
-  if (distil.warmup_epochs > 0.0) all += ", warm-up " + significant(distil.warmup_epochs);
-  const supernet::DistilOptions usual;
-  const supernet::DistilOptions& loss = distil.loss;
-  if (loss.alpha != usual.alpha || loss.beta != usual.beta ||
-      loss.temperature != usual.temperature) {
-    all += ", alpha " + significant(loss.alpha) + ", beta " + significant(loss.beta) +
-           ", temperature " + significant(loss.temperature);
-  }
-  if (distil.teachers != DistilOptions().teachers) {
-    all += ", teachers:";
-    for (const std::string& teacher : distil.teachers) all += " " + teacher;
-  }
-  if (distil.mutual) all += ", mutual";
-  for (const supernet::Hint& hint : loss.hints) {
-    all += ", hint " + hint.student + "=" + hint.teacher + " " + significant(loss.hint_weight);
-  }
-  return all;
-}
+constexpr const char* kInt8Suffix = "-int8";
+constexpr const char* kModelFile = "model.onnx";
+constexpr const char* kTrainedFile = "trained.onnx";
+constexpr const char* kUnprunedFile = "unpruned.onnx";
 
 /// What a confirmation on `device` is to be: another wish needs another measurement.
-std::string asked_of(const latency::DeviceConfig& device, const RunConfig& config) {
+std::string asked_of(const latency::DeviceConfig& device, latency::Precision precision,
+                     const RunConfig& config) {
   char text[192];
   std::snprintf(text, sizeof(text), "%s, %d threads, %s, half-width %g", device.engine.c_str(),
-                device.threads, latency::to_string(device.precision),
-                config.exported.confirm_half_width);
+                device.threads, latency::to_string(precision), config.exported.confirm_half_width);
   return device.plan.energy_s > 0.0 ? std::string(text) + ", energy" : text;
+}
+
+/// In which precision a device runs a delivered network: an int8 file in int8, others as the search
+/// measured them.
+latency::Precision run_precision(const latency::DeviceConfig& device,
+                                 latency::Precision delivered) {
+  return delivered == latency::Precision::Int8 ? delivered : device.precision;
 }
 
 /// The folders of networks, also of those that a killed process was about to rename.
@@ -92,8 +69,32 @@ std::vector<std::filesystem::path> network_folders(const std::filesystem::path& 
   return folders;
 }
 
+/// What a program must do with an image before the network sees it, and what the outputs mean.
+std::string preprocessing(const supernet::DataSummary& data, const network::Shape& input) {
+  nlohmann::ordered_json json;
+  json["input"] = {{"layout", "NCHW"},
+                   {"channels", input.at(1)},
+                   {"height", input.at(2)},
+                   {"width", input.at(3)}};
+  json["color"] = input.at(1) == 1 ? "grey" : "rgb";
+  json["scale"] = "pixels divided by 255, then (x - mean) / std per channel";
+  json["mean"] = data.mean;
+  json["std"] = data.standard_deviation;
+  json["classes"] = data.class_names;
+  return json.dump(1) + "\n";
+}
+
 size_t argmax(const float* values, size_t count) {
   return static_cast<size_t>(std::max_element(values, values + count) - values);
+}
+
+/// The first `count` of a tensor's outermost dimension.
+network::Tensor first_rows(const network::Tensor& tensor, int64_t count) {
+  network::Tensor first{tensor.shape, {}};
+  first.shape[0] = count;
+  const auto size = static_cast<std::ptrdiff_t>(network::element_count(first.shape));
+  first.values.assign(tensor.values.begin(), tensor.values.begin() + size);
+  return first;
 }
 
 }  // namespace
@@ -108,28 +109,40 @@ std::string front_device(const search::SearchOptions& options) {
 }
 
 Exporter::Exporter(const RunConfig& config, std::filesystem::path export_folder)
-    : config_(config), export_folder_(std::move(export_folder)) {}
+    : config_(config),
+      export_folder_(std::move(export_folder)),
+      compressor_(config, export_folder_.parent_path() / "supernet") {}
 
-std::map<std::string, NetworkResult> Exporter::saved() const {
-  std::map<std::string, NetworkResult> results;
+Exporter::Saved Exporter::saved() const {
+  Saved results;
   for (const auto& path : network_folders(export_folder_)) {
     NetworkResult result = read_network_result(path / "result.json");
-    if (result.recipe == recipe(config_)) results[result.architecture] = std::move(result);
+    if (result.recipe != compressor_.recipe(result.precision)) continue;
+    const auto key = std::make_pair(result.architecture, result.precision);
+    results[key] = std::move(result);
   }
   return results;
 }
 
+bool Exporter::refuted(const search::Evaluated& evaluated, const Saved& known) const {
+  const std::vector<latency::Precision> precisions = compressor_.precisions();
+  return std::all_of(precisions.begin(), precisions.end(), [&](const auto precision) {
+    const auto found = known.find({evaluated.candidate.architecture.to_string(), precision});
+    return found != known.end() && confirmed(found->second) &&
+           config_.search.problem.violation(metrics(evaluated.metrics, found->second)) > 0.0;
+  });
+}
+
 std::vector<ChosenNetwork> Exporter::choose(const std::vector<search::Evaluated>& evaluated) const {
   const search::Problem& problem = config_.search.problem;
-  const std::map<std::string, NetworkResult> known = saved();
+  const Saved known = saved();
   std::vector<const search::Evaluated*> hopeful;
   search::ParetoArchive front(problem.objectives.size());
-  std::vector<ChosenNetwork> refuted;
+  std::vector<ChosenNetwork> fallen;
   for (const search::Evaluated& each : evaluated) {
     if (!each.ok() || each.screened || problem.violation(each.metrics) > 0.0) continue;
-    const auto found = known.find(each.candidate.architecture.to_string());
-    if (found != known.end() && confirmed(found->second) && !holds(each.metrics, found->second)) {
-      refuted.push_back({"", each});
+    if (refuted(each, known)) {
+      fallen.push_back({"", each});
     } else {
       front.insert(static_cast<int64_t>(hopeful.size()), problem.minimised(each.metrics));
       hopeful.push_back(&each);
@@ -145,14 +158,21 @@ std::vector<ChosenNetwork> Exporter::choose(const std::vector<search::Evaluated>
   for (const size_t place : select_spread(points, static_cast<size_t>(config_.exported.networks))) {
     chosen.push_back({"", *hopeful[static_cast<size_t>(ids[place])]});
   }
-  chosen.insert(chosen.end(), refuted.begin(), refuted.end());
+  chosen.insert(chosen.end(), fallen.begin(), fallen.end());
   const auto accuracy = [](const ChosenNetwork& network) {
     return network.evaluated.accuracy ? network.evaluated.accuracy->top1 : 0.0;
   };
   std::stable_sort(chosen.begin(), chosen.end(),
                    [&](const auto& a, const auto& b) { return accuracy(a) > accuracy(b); });
-  for (size_t i = 0; i < chosen.size(); ++i) chosen[i].id = numbered(i);
-  return chosen;
+  std::vector<ChosenNetwork> delivered;
+  for (size_t i = 0; i < chosen.size(); ++i) {
+    for (const latency::Precision precision : compressor_.precisions()) {
+      const bool is_int8 = precision == latency::Precision::Int8;
+      delivered.push_back(
+          {numbered(i) + (is_int8 ? kInt8Suffix : ""), chosen[i].evaluated, precision});
+    }
+  }
+  return delivered;
 }
 
 std::filesystem::path Exporter::folder(const ChosenNetwork& network) const {
@@ -162,39 +182,52 @@ std::filesystem::path Exporter::folder(const ChosenNetwork& network) const {
 NetworkResult Exporter::load(const ChosenNetwork& network) const {
   NetworkResult result = read_network_result(folder(network) / "result.json");
   const std::string architecture = network.evaluated.candidate.architecture.to_string();
-  if (result.architecture == architecture && result.recipe == recipe(config_)) return result;
+  const std::string recipe = compressor_.recipe(network.precision);
+  if (result.architecture == architecture && result.precision == network.precision &&
+      result.recipe == recipe) {
+    return result;
+  }
   result = {};
   result.architecture = architecture;
-  result.recipe = recipe(config_);
+  result.precision = network.precision;
+  result.recipe = recipe;
   return result;
 }
 
 void Exporter::arrange(const std::vector<ChosenNetwork>& chosen) const {
+  using Key = std::pair<std::string, latency::Precision>;
+  const auto key_in = [](const std::filesystem::path& path) {
+    const NetworkResult result = read_network_result(path / "result.json");
+    return Key(result.architecture, result.precision);
+  };
+  const auto key_of = [](const ChosenNetwork& network) {
+    return Key(network.evaluated.candidate.architecture.to_string(), network.precision);
+  };
   // Every folder first goes to a name of its own that a killed process leaves readable for the
   // next.
   std::error_code error;
-  std::map<std::string, std::filesystem::path> kept;  // by architecture
+  std::map<Key, std::filesystem::path> kept;
   const std::vector<std::filesystem::path> folders = network_folders(export_folder_);
   const bool in_place = std::all_of(folders.begin(), folders.end(), [&](const auto& path) {
     return std::any_of(chosen.begin(), chosen.end(), [&](const ChosenNetwork& network) {
-      return folder(network) == path && read_network_result(path / "result.json").architecture ==
-                                            network.evaluated.candidate.architecture.to_string();
+      return folder(network) == path && key_in(path) == key_of(network);
     });
   });
   if (in_place) return;
   for (const auto& path : folders) {
-    const std::string architecture = read_network_result(path / "result.json").architecture;
-    const auto target = export_folder_ / (kKeptPrefix + sha256_hex(architecture).substr(0, 16));
+    const Key key = key_in(path);
+    const std::string what = key.first + latency::to_string(key.second);
+    const auto target = export_folder_ / (kKeptPrefix + sha256_hex(what).substr(0, 16));
     if (path != target) std::filesystem::rename(path, target, error);
-    kept[architecture] = target;
+    kept[key] = target;
   }
   for (const ChosenNetwork& network : chosen) {
-    const auto known = kept.find(network.evaluated.candidate.architecture.to_string());
+    const auto known = kept.find(key_of(network));
     if (known == kept.end()) continue;
     std::filesystem::rename(known->second, folder(network), error);
     kept.erase(known);
   }
-  for (const auto& [architecture, path] : kept) std::filesystem::remove_all(path, error);
+  for (const auto& [key, path] : kept) std::filesystem::remove_all(path, error);
 }
 
 bool Exporter::written(const ChosenNetwork& network) const {
@@ -204,17 +237,19 @@ bool Exporter::written(const ChosenNetwork& network) const {
 bool Exporter::confirmed(const ChosenNetwork& network) const { return confirmed(load(network)); }
 
 bool Exporter::confirmed(const NetworkResult& result) const {
-  return std::all_of(config_.devices.begin(), config_.devices.end(), [&](const auto& device) {
-    const auto found = result.confirmed.find(device.name);
-    return found != result.confirmed.end() && found->second.conditions == asked_of(device, config_);
-  });
+  const auto on_all = [&](const std::map<std::string, NetworkResult::Confirmation>& confirmed) {
+    return std::all_of(config_.devices.begin(), config_.devices.end(), [&](const auto& device) {
+      const auto found = confirmed.find(device.name);
+      return found != confirmed.end() &&
+             found->second.conditions ==
+                 asked_of(device, run_precision(device, result.precision), config_);
+    });
+  };
+  return on_all(result.confirmed) && (!result.was_pruned || on_all(result.unpruned));
 }
 
-bool Exporter::holds(const ChosenNetwork& network) const {
-  return holds(network.evaluated.metrics, load(network));
-}
-
-bool Exporter::holds(const search::Metrics& searched, const NetworkResult& result) const {
+search::Metrics Exporter::metrics(const search::Metrics& searched,
+                                  const NetworkResult& result) const {
   search::Metrics metrics = searched;
   for (const auto& [device, confirmation] : result.confirmed) {
     search::set_measured(metrics, device, confirmation.estimate);
@@ -222,7 +257,34 @@ bool Exporter::holds(const search::Metrics& searched, const NetworkResult& resul
   if (result.validation) {
     metrics[{search::MetricKind::Accuracy, ""}] = search::accuracy_value(*result.validation);
   }
-  return config_.search.problem.violation(metrics) == 0.0;
+  if (!result.steps.empty()) {
+    const network::Cost& cost = result.steps.back().cost;
+    for (const auto& [kind, count] :
+         {std::pair(search::MetricKind::Macs, cost.macs),
+          std::pair(search::MetricKind::Params, cost.params),
+          std::pair(search::MetricKind::PeakMemory, cost.peak_activation_bytes),
+          std::pair(search::MetricKind::ModelSize, cost.model_bytes)}) {
+      const auto value = static_cast<double>(count);
+      metrics[{kind, ""}] = {value, value, value};
+    }
+  }
+  return metrics;
+}
+
+ChosenNetwork Exporter::in_float(const ChosenNetwork& network) const {
+  ChosenNetwork trained = network;
+  if (network.precision == latency::Precision::Fp32) return trained;
+  trained.precision = latency::Precision::Fp32;
+  trained.id = network.id.substr(0, network.id.size() - std::string(kInt8Suffix).size());
+  return trained;
+}
+
+search::Metrics Exporter::metrics(const ChosenNetwork& network) const {
+  return metrics(network.evaluated.metrics, load(network));
+}
+
+bool Exporter::holds(const ChosenNetwork& network) const {
+  return config_.search.problem.violation(metrics(network)) == 0.0;
 }
 
 bool Exporter::tested(const ChosenNetwork& network) const {
@@ -231,123 +293,158 @@ bool Exporter::tested(const ChosenNetwork& network) const {
   return result.test.has_value() && (parity || !config_.exported.check);
 }
 
-void Exporter::read_teachers() {
-  if (config_.distil.epochs == 0.0) return;
-  const network::Network largest = config_.space->lower(config_.space->largest());
-  for (const std::string& path : config_.distil.teachers) {
-    if (path == "largest") continue;
-    network::Model model = network::import_onnx(read_file(path));
-    if (model.network.input_shape()[1] != largest.input_shape()[1] ||
-        model.network.output_shape() != largest.output_shape()) {
-      throw ConfigError(path + ": input " + network::to_string(model.network.input_shape()) +
-                        ", output " + network::to_string(model.network.output_shape()) +
-                        ", expected a teacher of the space's channels and classes: " +
-                        network::to_string(largest.input_shape()) + " and " +
-                        network::to_string(largest.output_shape()));
-    }
-    teachers_[path] = std::move(model);
-  }
-}
-
-/// Not in the network's own folder, which another network may get while this one is not written.
-std::filesystem::path Exporter::checkpoint(const ChosenNetwork& network) const {
-  const std::string what =
-      network.evaluated.candidate.architecture.to_string() + "\n" + recipe(config_);
-  return export_folder_.parent_path() / "supernet" /
-         ("distil-" + sha256_hex(what).substr(0, 16) + ".pt");
-}
-
-std::optional<supernet::ExtractedModel> Exporter::tuned(const ChosenNetwork& network,
-                                                        const supernet::ExtractedModel& extracted,
-                                                        supernet::Supernet& supernet,
-                                                        Progress& progress,
-                                                        const std::function<bool()>& stop) {
-  const DistilOptions& distil = config_.distil;
-  network::Model largest;
-  supernet::Lesson lesson;
-  lesson.students = {extracted.model};
-  for (const std::string& path : distil.teachers) {
-    if (path == "largest") {
-      largest = supernet.extract(config_.space->lower(config_.space->largest())).model;
-    }
-    const network::Model& teacher = path == "largest" ? largest : teachers_.at(path);
-    if (distil.mutual) {
-      lesson.students.push_back(teacher);
-    } else {
-      lesson.teachers.push_back(&teacher);
-    }
-  }
-  lesson.options.epochs = distil.epochs;
-  lesson.options.learning_rate = distil.learning_rate;
-  lesson.options.warmup_epochs = distil.warmup_epochs;
-  lesson.options.seed = config_.seed;
-  lesson.options.distil = distil.loss;
-  lesson.options.checkpoint = checkpoint(network);
-  lesson.options.title = "distil " + network.id;
-  std::vector<supernet::ExtractedModel> trained = supernet.train_alone(lesson, progress, stop);
-  if (trained.empty()) return std::nullopt;
-  return std::move(trained.front());
-}
-
-bool Exporter::write_model(const ChosenNetwork& network, supernet::Supernet& supernet,
-                           Progress& progress, const std::function<bool()>& stop) {
-  NetworkResult result = load(network);
-  if (result.validation) return true;
-  const network::Network subnet = config_.space->lower(network.evaluated.candidate.architecture);
-  supernet::ExtractedModel extracted = supernet.extract(subnet);
-  if (config_.distil.epochs > 0) {
-    auto better = tuned(network, extracted, supernet, progress, stop);
-    if (!better) return false;
-    extracted = std::move(*better);
-  }
-  const network::Model deployed = network::deploy(extracted.model);
+void Exporter::write_files(const ChosenNetwork& network, const network::Model& deployed,
+                           const supernet::DataSummary& data) const {
   network::OnnxExportOptions options;
   options.graph_name = config_.name;
   options.dynamic_batch = true;
   options.metadata = {{"lathe.space", config_.space->name()},
-                      {"lathe.architecture", result.architecture},
-                      {"lathe.dataset", supernet.data().dataset}};
+                      {"lathe.architecture", network.evaluated.candidate.architecture.to_string()},
+                      {"lathe.dataset", data.dataset}};
   const std::string onnx = network::to_onnx(deployed, options);
   network::check_onnx(onnx);
-  write_file_atomically(folder(network) / "model.onnx", onnx);
+  write_file_atomically(folder(network) / kModelFile, onnx);
   write_file_atomically(folder(network) / "architecture.json", network::to_json(deployed.network));
-  result.validation = extracted.validation;
-  write_network_result(folder(network) / "result.json", result);
-  std::error_code error;
-  std::filesystem::remove(checkpoint(network), error);
+  write_file_atomically(folder(network) / "preprocessing.json",
+                        preprocessing(data, deployed.network.input_shape()));
+}
+
+bool Exporter::write_float(const ChosenNetwork& network, NetworkResult& result,
+                           supernet::Supernet& supernet, Evaluators& evaluators, Progress& progress,
+                           const std::function<bool()>& stop) {
+  const search::Architecture& architecture = network.evaluated.candidate.architecture;
+  auto made =
+      compressor_.make_float(architecture, network.id, supernet, evaluators, progress, stop);
+  if (!made) return false;
+  write_files(network, network::deploy(made->model), supernet.data());
+  if (compressor_.precisions().size() > 1) {
+    write_file_atomically(folder(network) / kTrainedFile, network::to_onnx(made->model));
+  }
+  result.was_pruned = made->unpruned.has_value();
+  if (made->unpruned) {
+    write_file_atomically(folder(network) / kUnprunedFile,
+                          network::to_onnx(network::deploy(*made->unpruned)));
+  }
+  result.steps = std::move(made->steps);
+  result.validation = made->validation;
   return true;
 }
 
-void Exporter::confirm(const ChosenNetwork& network, Evaluators& evaluators) {
+void Exporter::write_int8(const ChosenNetwork& network, NetworkResult& result,
+                          supernet::Supernet& supernet, Progress& progress) {
+  const ChosenNetwork trained = in_float(network);
+  const network::Model model = network::read_onnx_file(folder(trained) / kTrainedFile);
+  CompressedModel made = compressor_.make_int8(model, supernet, progress);
+  write_files(network, made.model, supernet.data());
+  result.steps = load(trained).steps;
+  result.steps.insert(result.steps.end(), made.steps.begin(), made.steps.end());
+  result.validation = made.validation;
+}
+
+bool Exporter::write_model(const ChosenNetwork& network, supernet::Supernet& supernet,
+                           Evaluators& evaluators, Progress& progress,
+                           const std::function<bool()>& stop) {
   NetworkResult result = load(network);
-  const std::string onnx =
-      config_.accuracy ? std::string() : read_file(folder(network) / "model.onnx");
+  if (result.validation) return true;
+  if (network.precision == latency::Precision::Int8) {
+    write_int8(network, result, supernet, progress);
+  } else if (!write_float(network, result, supernet, evaluators, progress, stop)) {
+    return false;
+  }
+  write_network_result(folder(network) / "result.json", result);
+  if (network.precision == latency::Precision::Fp32) {
+    compressor_.forget(network.evaluated.candidate.architecture);
+  }
+  return true;
+}
+
+void Exporter::confirm_file(const ChosenNetwork& network, const std::string& file,
+                            NetworkResult& result,
+                            std::map<std::string, NetworkResult::Confirmation>& confirmed,
+                            Evaluators& evaluators) const {
+  const std::string onnx = config_.accuracy ? std::string() : read_file(folder(network) / file);
   for (const latency::DeviceConfig& device : config_.devices) {
-    const std::string asked = asked_of(device, config_);
-    const auto found = result.confirmed.find(device.name);
-    if (found != result.confirmed.end() && found->second.conditions == asked) continue;
+    const latency::Precision precision = run_precision(device, network.precision);
+    const std::string asked = asked_of(device, precision, config_);
+    const auto found = confirmed.find(device.name);
+    if (found != confirmed.end() && found->second.conditions == asked) continue;
     latency::MeasurementPlan plan = device.plan;
     plan.target_half_width = config_.exported.confirm_half_width;
     plan.budget_s = config_.exported.confirm_budget_s;
-    // The exported file holds floats, which int8 does not run: there the network is measured as it
-    // was in the search, without weights.
-    const bool runs_file = device.precision != latency::Precision::Int8;
+    // int8 does not run a file of floats: there the network is measured as it was in the search,
+    // without weights.
+    const bool runs_file = precision != latency::Precision::Int8 || precision == network.precision;
     const auto measured =
         evaluators.measure_again(device.name, network.evaluated.candidate.architecture,
-                                 runs_file ? onnx : std::string(), plan);
+                                 runs_file ? onnx : std::string(), plan, precision);
     if (!measured.ok()) {
       throw DeviceError("device " + device.name + ": confirming " + network.id + ": " +
                         to_string(measured.failure().kind) + ": " + measured.failure().message);
     }
-    result.confirmed[device.name] = {asked, *measured};
+    confirmed[device.name] = {asked, *measured};
     write_network_result(folder(network) / "result.json", result);
   }
 }
 
-void Exporter::test(const ChosenNetwork& network, supernet::Supernet& supernet,
-                    supernet::TestSplit& test_split) {
+void Exporter::confirm(const ChosenNetwork& network, Evaluators& evaluators) {
   NetworkResult result = load(network);
-  const std::string onnx = read_file(folder(network) / "model.onnx");
+  confirm_file(network, kModelFile, result, result.confirmed, evaluators);
+  if (result.was_pruned && network.precision == latency::Precision::Fp32) {
+    confirm_file(network, kUnprunedFile, result, result.unpruned, evaluators);
+  }
+}
+
+void Exporter::test_int8(const ChosenNetwork& network, NetworkResult& result,
+                         Evaluators& evaluators, supernet::TestSplit& test_split) const {
+  const std::string onnx = read_file(folder(network) / kModelFile);
+  const network::Network subnet = network::import_onnx(onnx).network;
+  const int64_t resolution = subnet.input_shape().at(2);
+  const latency::DeviceConfig device = config_.boards().front();
+  const int64_t check_images = config_.exported.check ? config_.exported.check_images : 0;
+  // As many at once as fit into a message, whatever their size.
+  constexpr int64_t kBytesAtOnce = int64_t{16} << 20;
+  const int64_t at_once =
+      std::max<int64_t>(1, kBytesAtOnce / (4 * network::element_count(subnet.input_shape())));
+  int64_t images = 0;
+  int64_t correct = 0;
+  ParityResult parity;
+  for (;;) {
+    const supernet::LabelledImages part = test_split.images(images, at_once, resolution);
+    if (part.labels.empty()) break;
+    const network::Tensor logits = evaluators.run(device.name, onnx, part.images);
+    const auto classes = static_cast<size_t>(logits.shape.at(1));
+    for (size_t i = 0; i < part.labels.size(); ++i) {
+      const auto best = static_cast<int64_t>(argmax(logits.values.data() + i * classes, classes));
+      correct += best == part.labels[i] ? 1 : 0;
+    }
+    if (parity.images < check_images) {
+      const auto checked_here =
+          std::min(check_images - parity.images, static_cast<int64_t>(part.labels.size()));
+      const ParityResult checked =
+          check_parity(network.id, onnx, network.precision, device.engine + " on " + device.name,
+                       first_rows(logits, checked_here), first_rows(part.images, checked_here));
+      const auto seen = static_cast<double>(parity.images);
+      const auto more = static_cast<double>(checked.images);
+      parity.top1_agreement =
+          (seen * parity.top1_agreement + more * checked.top1_agreement) / (seen + more);
+      parity.max_abs_error = std::max(parity.max_abs_error, checked.max_abs_error);
+      parity.runtime = checked.runtime;
+      parity.images += checked.images;
+    }
+    images += static_cast<int64_t>(part.labels.size());
+  }
+  result.test = search::accuracy_estimate(correct, images);
+  if (check_images > 0) result.parity = parity;
+  write_network_result(folder(network) / "result.json", result);
+}
+
+void Exporter::test(const ChosenNetwork& network, supernet::Supernet& supernet,
+                    Evaluators& evaluators, supernet::TestSplit& test_split) {
+  NetworkResult result = load(network);
+  if (network.precision == latency::Precision::Int8) {
+    return test_int8(network, result, evaluators, test_split);
+  }
+  const std::string onnx = read_file(folder(network) / kModelFile);
   const network::Model model = network::import_onnx(onnx);
   if (!result.test) {
     result.test = test_split.accuracy(model);
@@ -356,26 +453,28 @@ void Exporter::test(const ChosenNetwork& network, supernet::Supernet& supernet,
   if (tested(network)) return;
   const int64_t resolution = model.network.input_shape().at(2);
   const network::Tensor images =
-      test_split.images(config_.exported.check_images, resolution).images;
-  result.parity = check_parity(network.id, onnx, supernet.logits(model, images), images);
+      test_split.images(0, config_.exported.check_images, resolution).images;
+  result.parity = check_parity(network.id, onnx, network.precision, "LibTorch",
+                               supernet.logits(model, images), images);
   write_network_result(folder(network) / "result.json", result);
 }
 
 ParityResult check_parity(const std::string& name, const std::string& onnx,
-                          const network::Tensor& torch_logits, const network::Tensor& images) {
-  const network::Tensor other = network::run_with_onnx_runtime(onnx, images);
-  if (other.shape != torch_logits.shape) {
-    throw DataError(name + ": ONNX Runtime's output is " + network::to_string(other.shape) +
-                    ", expected LibTorch's " + network::to_string(torch_logits.shape));
+                          latency::Precision precision, const std::string& other,
+                          const network::Tensor& logits, const network::Tensor& images) {
+  const network::Tensor runtime = network::run_with_onnx_runtime(onnx, images);
+  if (runtime.shape != logits.shape) {
+    throw DataError(name + ": ONNX Runtime's output is " + network::to_string(runtime.shape) +
+                    ", expected that of " + other + ", " + network::to_string(logits.shape));
   }
   ParityResult parity;
   parity.runtime = "ONNX Runtime";
   parity.images = images.shape.at(0);
-  const auto classes = static_cast<size_t>(torch_logits.shape.at(1));
+  const auto classes = static_cast<size_t>(logits.shape.at(1));
   int64_t agreed = 0;
   for (int64_t image = 0; image < parity.images; ++image) {
-    const float* a = torch_logits.values.data() + static_cast<size_t>(image) * classes;
-    const float* b = other.values.data() + static_cast<size_t>(image) * classes;
+    const float* a = logits.values.data() + static_cast<size_t>(image) * classes;
+    const float* b = runtime.values.data() + static_cast<size_t>(image) * classes;
     for (size_t c = 0; c < classes; ++c) {
       const double error = std::abs(static_cast<double>(a[c]) - static_cast<double>(b[c]));
       if (std::isnan(error) || error > parity.max_abs_error) parity.max_abs_error = error;
@@ -383,12 +482,18 @@ ParityResult check_parity(const std::string& name, const std::string& onnx,
     agreed += argmax(a, classes) == argmax(b, classes) ? 1 : 0;
   }
   parity.top1_agreement = static_cast<double>(agreed) / static_cast<double>(parity.images);
-  if (!(parity.max_abs_error <= kParityTolerance) || agreed != parity.images) {
-    throw DataError(
-        name + ": " + parity.runtime + " and LibTorch disagree: largest difference of logits " +
-        std::to_string(parity.max_abs_error) + ", expected at most " +
-        std::to_string(kParityTolerance) + "; top-1 agrees on " + std::to_string(agreed) + " of " +
-        std::to_string(parity.images) + " images, expected all");
+  const std::string counted = "top-1 agrees on " + std::to_string(agreed) + " of " +
+                              std::to_string(parity.images) + " images, expected ";
+  if (precision == latency::Precision::Int8) {
+    if (!(parity.top1_agreement >= kLeastInt8Agreement)) {
+      throw DataError(name + ": " + parity.runtime + " and " + other + " disagree: " + counted +
+                      "at least " + std::to_string(kLeastInt8Agreement));
+    }
+  } else if (!(parity.max_abs_error <= kParityTolerance) || agreed != parity.images) {
+    throw DataError(name + ": " + parity.runtime + " and " + other +
+                    " disagree: largest difference of logits " +
+                    std::to_string(parity.max_abs_error) + ", expected at most " +
+                    std::to_string(kParityTolerance) + "; " + counted + "all");
   }
   return parity;
 }

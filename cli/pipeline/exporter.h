@@ -5,8 +5,10 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "cli/pipeline/compressor.h"
 #include "cli/pipeline/evaluators.h"
 #include "cli/pipeline/network_result.h"
 #include "cli/pipeline/run_config.h"
@@ -17,10 +19,12 @@
 
 namespace lathe::cli {
 
-/// A network of the front that was chosen for confirmation, and for export where there are weights.
+/// A network of the front that was chosen for confirmation, and for export where there are weights,
+/// in one of the precisions it is delivered in.
 struct ChosenNetwork {
-  std::string id;  ///< "net-01" is the most accurate; names its folder
+  std::string id;  ///< "net-01" is the most accurate, "net-01-int8" its int8; names its folder
   search::Evaluated evaluated;
+  latency::Precision precision = latency::Precision::Fp32;
 };
 
 /// The device whose latency orders the front: the first latency objective's, else the first energy
@@ -28,16 +32,18 @@ struct ChosenNetwork {
 std::string front_device(const search::SearchOptions& options);
 
 /// Makes, confirms and tests the files of chosen networks, in `export/ID/` of the run folder:
-/// model.onnx, architecture.json, result.json (the last alone in a run whose accuracies are a
-/// table's). Every step is saved when it is done and not repeated. Not thread-safe.
+/// model.onnx, architecture.json, preprocessing.json, result.json (the last alone in a run whose
+/// accuracies are a table's), and where channels were pruned or int8 is made besides trained.onnx
+/// (with batch norms) and unpruned.onnx. Every step is saved when it is done and not repeated. Not
+/// thread-safe.
 class Exporter {
  public:
   Exporter(const RunConfig& config, std::filesystem::path export_folder);
 
   /// Chooses ExportOptions::networks from the front of the feasible (select_spread) and numbers
-  /// them by falling accuracy. What was confirmed before and then broke a constraint is no winner:
-  /// it stays in the list, so that it is shown, but the front is that of the others, whom its lucky
-  /// measurement may have hidden.
+  /// them by falling accuracy; each stands once for every precision, fp32 first. What was confirmed
+  /// before and then broke a constraint in all of them is no winner: it stays in the list, so that
+  /// it is shown, but the front is that of the others, whom its lucky measurement may have hidden.
   std::vector<ChosenNetwork> choose(const std::vector<search::Evaluated>& evaluated) const;
 
   std::filesystem::path folder(const ChosenNetwork& network) const;
@@ -54,51 +60,72 @@ class Exporter {
   bool confirmed(const ChosenNetwork& network) const;
   bool tested(const ChosenNetwork& network) const;
 
-  /// Whether every constraint is met by what is known best: confirmed, else searched.
+  /// The fp32 network that an int8 one was made of; itself in fp32.
+  ChosenNetwork in_float(const ChosenNetwork& network) const;
+
+  /// What is known best of the network as it is delivered: confirmed, else searched.
+  search::Metrics metrics(const ChosenNetwork& network) const;
+  /// Whether every constraint is met by metrics().
   bool holds(const ChosenNetwork& network) const;
 
-  /// Reads the teachers that the config names as files. \throws DataError, or ConfigError naming
-  /// the one that does not fit the space.
-  void read_teachers();
+  Compressor& compressor() { return compressor_; }
 
-  /// Extracts the network, fine-tunes it if the config says so, and writes its files. Returns false
-  /// if `stop` answered true first: a later call goes on with the fine-tuning. \throws Error.
-  bool write_model(const ChosenNetwork& network, supernet::Supernet& supernet, Progress& progress,
-                   const std::function<bool()>& stop);
+  /// Makes the network, as Compressor does, and writes its files; in int8 from those of its fp32
+  /// network, which must be written. Returns false if `stop` answered true first: a later call goes
+  /// on from there. \throws Error.
+  bool write_model(const ChosenNetwork& network, supernet::Supernet& supernet,
+                   Evaluators& evaluators, Progress& progress, const std::function<bool()>& stop);
 
   /// Measures model.onnx, or the architecture where there is no file, on every device, anew and
-  /// longer than the search did. \throws DeviceError if a device fails for good.
+  /// longer than the search did; unpruned.onnx, too. \throws DeviceError if a device fails for
+  /// good.
   void confirm(const ChosenNetwork& network, Evaluators& evaluators);
 
-  /// Test accuracy of model.onnx and, if the config asks for it, parity with ONNX Runtime on test
-  /// images. \throws DataError if the parity exceeds the tolerance: such a file is not shipped.
-  void test(const ChosenNetwork& network, supernet::Supernet& supernet,
+  /// Test accuracy of model.onnx, in int8 as a board's engine computes it, and, if the config asks
+  /// for it, parity with ONNX Runtime on test images. \throws DataError if the parity exceeds the
+  /// tolerance: such a file is not shipped.
+  void test(const ChosenNetwork& network, supernet::Supernet& supernet, Evaluators& evaluators,
             supernet::TestSplit& test_split);
 
  private:
-  /// What is saved of every network, by architecture.
-  std::map<std::string, NetworkResult> saved() const;
+  /// What is saved of every network, by architecture and precision.
+  using Saved = std::map<std::pair<std::string, latency::Precision>, NetworkResult>;
+  Saved saved() const;
   bool confirmed(const NetworkResult& result) const;
-  bool holds(const search::Metrics& searched, const NetworkResult& result) const;
+  bool refuted(const search::Evaluated& evaluated, const Saved& known) const;
+  search::Metrics metrics(const search::Metrics& searched, const NetworkResult& result) const;
 
-  std::optional<supernet::ExtractedModel> tuned(const ChosenNetwork& network,
-                                                const supernet::ExtractedModel& extracted,
-                                                supernet::Supernet& supernet, Progress& progress,
-                                                const std::function<bool()>& stop);
-  std::filesystem::path checkpoint(const ChosenNetwork& network) const;
+  bool write_float(const ChosenNetwork& network, NetworkResult& result,
+                   supernet::Supernet& supernet, Evaluators& evaluators, Progress& progress,
+                   const std::function<bool()>& stop);
+  void write_int8(const ChosenNetwork& network, NetworkResult& result, supernet::Supernet& supernet,
+                  Progress& progress);
+  void write_files(const ChosenNetwork& network, const network::Model& deployed,
+                   const supernet::DataSummary& data) const;
+  void confirm_file(const ChosenNetwork& network, const std::string& file, NetworkResult& result,
+                    std::map<std::string, NetworkResult::Confirmation>& confirmed,
+                    Evaluators& evaluators) const;
+  void test_int8(const ChosenNetwork& network, NetworkResult& result, Evaluators& evaluators,
+                 supernet::TestSplit& test_split) const;
 
   const RunConfig& config_;
   std::filesystem::path export_folder_;
-  std::map<std::string, network::Model> teachers_;  ///< those that are files, by path
+  Compressor compressor_;
 };
 
-/// Largest difference of logits that parity allows.
+/// Largest difference of logits that parity of float networks allows.
 constexpr double kParityTolerance = 1e-4;
+/// Least share of images on which int8 networks must agree: runtimes round sums in their own way,
+/// which decides between two classes that are as good as equal.
+constexpr double kLeastInt8Agreement = 0.99;
 
-/// Runs `onnx` in ONNX Runtime and in LibTorch on `images` and compares.
+/// Runs `onnx` in ONNX Runtime on `images` and compares with the logits that `other` ("LibTorch",
+/// an engine) gave.
 /// \throws DataError naming `name` if a logit differs by more than kParityTolerance or a top-1
-/// class differs, or if ONNX Runtime cannot be run (how to install it is in the message).
+/// class differs (int8: if classes agree on less than kLeastInt8Agreement), or if ONNX Runtime
+/// cannot be run (how to install it is in the message).
 ParityResult check_parity(const std::string& name, const std::string& onnx,
-                          const network::Tensor& torch_logits, const network::Tensor& images);
+                          latency::Precision precision, const std::string& other,
+                          const network::Tensor& logits, const network::Tensor& images);
 
 }  // namespace lathe::cli

@@ -4,8 +4,10 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "latency/measurement/latency_estimate.h"
+#include "network/cost.h"
 #include "search/evaluation/evaluators.h"
 
 namespace lathe::cli {
@@ -18,6 +20,14 @@ struct ParityResult {
   int64_t images = 0;
 };
 
+/// What one step of compression left.
+struct CompressionStep {
+  std::string name;                     ///< "inherited", "distilled", "pruned", "int8"
+  std::string note;                     ///< how it went; may be empty
+  search::AccuracyEstimate validation;  ///< after it
+  network::Cost cost;                   ///< of the network it left
+};
+
 /// What is known of one exported network so far; saved after every step, so that none is repeated.
 struct NetworkResult {
   struct Confirmation {
@@ -25,9 +35,13 @@ struct NetworkResult {
     latency::LatencyEstimate estimate;
   };
   std::string architecture;  ///< whose files these are
-  std::string recipe;        ///< how the weights were made
+  latency::Precision precision = latency::Precision::Fp32;
+  std::string recipe;  ///< how the weights were made
+  std::vector<CompressionStep> steps;
   std::optional<search::AccuracyEstimate> validation;
   std::map<std::string, Confirmation> confirmed;  ///< by device
+  bool was_pruned = false;
+  std::map<std::string, Confirmation> unpruned;  ///< by device: before pruning
   std::optional<search::AccuracyEstimate> test;
   std::optional<ParityResult> parity;
 };

@@ -91,15 +91,16 @@ size_t knee_of(const report::RunSummary& summary, const std::vector<size_t>& amo
   return most_accurate(summary, among);
 }
 
-/// Networks that hold every constraint as confirmed; all of them if none does.
-std::vector<size_t> feasible_of(const report::RunSummary& summary) {
+/// Networks that hold every constraint as confirmed and are not behind another; all if none is.
+std::vector<size_t> winners_of(const report::RunSummary& summary) {
   std::vector<size_t> all;
-  std::vector<size_t> feasible;
+  std::vector<size_t> winners;
   for (size_t i = 0; i < summary.front.size(); ++i) {
+    const FrontNetwork& network = summary.front[i];
     all.push_back(i);
-    if (summary.front[i].feasible) feasible.push_back(i);
+    if (network.feasible && !network.dominated_by) winners.push_back(i);
   }
-  return feasible.empty() ? all : feasible;
+  return winners.empty() ? all : winners;
 }
 
 }  // namespace
@@ -109,9 +110,9 @@ std::vector<size_t> pick_networks(const report::RunSummary& summary, const std::
   std::vector<size_t> all;
   for (size_t i = 0; i < summary.front.size(); ++i) all.push_back(i);
   if (rule == "all") return all;
-  if (rule == "best") return {most_accurate(summary, feasible_of(summary))};
-  if (rule == "fastest") return {fastest(summary, feasible_of(summary))};
-  if (rule == "knee") return {knee_of(summary, feasible_of(summary))};
+  if (rule == "best") return {most_accurate(summary, winners_of(summary))};
+  if (rule == "fastest") return {fastest(summary, winners_of(summary))};
+  if (rule == "knee") return {knee_of(summary, winners_of(summary))};
   for (const size_t i : all) {
     if (summary.front[i].id == rule) return {i};
   }

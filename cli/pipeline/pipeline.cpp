@@ -85,7 +85,7 @@ void Pipeline::prepare() {
     supernet::load_supernet_module().inspect_data(
         config_.supernet);  // the test files, too, are there
   }
-  if (!config_.accuracy) exporter_.read_teachers();
+  if (!config_.accuracy) exporter_.compressor().read_teachers();
   evaluators_.agents();  // asked at every start: the boards may have changed since the last one
   measure_smallest();
   if (!config_.accuracy) supernet();
@@ -194,10 +194,11 @@ bool Pipeline::for_chosen(const std::string& stage,
 }
 
 bool Pipeline::export_networks() {
-  // Fine-tuning reports its own progress.
-  Progress& inner = config_.distil.epochs > 0 ? progress_ : no_progress();
+  // Compression reports its own progress.
+  Progress& inner = exporter_.compressor().takes_long() ? progress_ : no_progress();
   return for_chosen("export", &Exporter::written, [&](const ChosenNetwork& network) {
-    return exporter_.write_model(network, supernet(), inner, [] { return interrupted(); });
+    return exporter_.write_model(network, supernet(), evaluators_, inner,
+                                 [] { return interrupted(); });
   });
 }
 
@@ -217,7 +218,7 @@ bool Pipeline::test() {
       test_split = supernet::load_supernet_module().open_test_split(
           config_.supernet, folder_.file("test_reads.jsonl"));
     }
-    exporter_.test(network, supernet(), *test_split);
+    exporter_.test(network, supernet(), evaluators_, *test_split);
     return true;
   });
 }

@@ -62,7 +62,27 @@ void read_distil(ConfigSection section, const std::filesystem::path& file, Disti
 
 void read_compress(ConfigSection section, RunConfig& config) {
   read_distil(section.section("distil"), config.file, config.distil);
+  config.prune = supernet::read_prune_options(section.section("prune"));
+  config.quantize = supernet::read_quantize_config(section);
   section.finish();
+}
+
+/// What the steps of compression need of the devices.
+void check_compress(ConfigSection section, const RunConfig& config) {
+  const std::vector<latency::DeviceConfig> boards = config.boards();
+  if (config.quantize.enabled && boards.empty()) {
+    section.fault("quantize",
+                  "none, since no device is a board: int8 is measured and tested on one");
+  }
+  const auto& target = config.prune.target;
+  if (!target || target->metric.device.empty()) return;
+  const bool known = std::any_of(boards.begin(), boards.end(), [&](const auto& board) {
+    return board.name == target->metric.device;
+  });
+  if (!known) {
+    section.section("prune").fault(
+        "target", "latency@ a board of the list `devices`, not " + target->metric.device);
+  }
 }
 
 /// Loads the block tables that the strategy names, each made for the device that it is for.
@@ -325,7 +345,9 @@ RunConfig read_run_config(const std::filesystem::path& file,
   check_devices(search, config);
   settle_energy(search, config);
   read_block_tables(search, config);
-  read_compress(root.section("compress"), config);
+  ConfigSection compress = root.section("compress");
+  read_compress(compress, config);
+  if (!config.accuracy) check_compress(compress, config);
   read_export(root.section("export"), config.exported);
   read_report(root.section("report"), config);
   config.space_file = beside(file, root.text("space", std::nullopt));
@@ -348,7 +370,7 @@ RunConfig read_run_config(const std::filesystem::path& file,
 void load_teacher(supernet::SupernetOptions& options) {
   const std::filesystem::path& file = options.train.teacher.model;
   if (file.empty() || options.teacher) return;
-  options.teacher = std::make_shared<network::Model>(network::import_onnx(read_file(file)));
+  options.teacher = std::make_shared<network::Model>(network::read_onnx_file(file));
 }
 
 }  // namespace lathe::cli

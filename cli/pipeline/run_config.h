@@ -12,6 +12,8 @@
 #include "search/evaluation/replay.h"
 #include "search/space/search_space.h"
 #include "search/strategy/search_options.h"
+#include "supernet/compress/prune_options.h"
+#include "supernet/quantize_options.h"
 #include "supernet/supernet.h"
 
 namespace lathe::cli {
@@ -53,6 +55,8 @@ struct RunConfig {
   std::map<std::string, search::ReplayOptions> tables;  ///< the devices that are tables, by name
   search::SearchOptions search;
   DistilOptions distil;
+  supernet::PruneOptions prune;       ///< of the chosen networks, after they were distilled
+  supernet::QuantizeConfig quantize;  ///< and then their int8
   ExportOptions exported;
   std::vector<std::string> baselines;  ///< published networks to compare with; none without boards
   std::string yaml;                    ///< the file after overrides

@@ -12,6 +12,7 @@
 #include "cli/pipeline/summary_values.h"
 #include "core/clock.h"
 #include "core/file.h"
+#include "search/archive/dominance.h"
 
 namespace lathe::cli {
 namespace {
@@ -51,7 +52,9 @@ std::vector<report::FrontLatency> latencies_of(const ChosenNetwork& network,
     report::FrontLatency entry;
     entry.device = device.name;
     const auto searched = network.evaluated.latencies.find(device.name);
-    if (searched != network.evaluated.latencies.end()) {
+    // What was compressed since then is another network.
+    if (searched != network.evaluated.latencies.end() && !result.was_pruned &&
+        network.precision != latency::Precision::Int8) {
       entry.searched = latency_of(searched->second);
       entry.conditions = conditions_of(searched->second.conditions);
     }
@@ -66,19 +69,55 @@ std::vector<report::FrontLatency> latencies_of(const ChosenNetwork& network,
 }
 
 std::vector<report::ExportedFile> files_of(const std::filesystem::path& folder,
-                                           const std::string& id) {
+                                           const std::string& id, latency::Precision precision) {
   std::vector<report::ExportedFile> files;
-  const auto add = [&](const char* name, const char* format, const char* precision) {
+  const auto add = [&](const char* name, const char* format, const char* values) {
     const auto path = folder / name;
     if (!std::filesystem::exists(path)) return;
-    files.push_back({"export/" + id + "/" + name, format, precision,
+    files.push_back({"export/" + id + "/" + name, format, values,
                      static_cast<int64_t>(std::filesystem::file_size(path)),
                      sha256_hex(read_file(path))});
   };
-  add("model.onnx", "onnx", "fp32");
+  add("model.onnx", "onnx", latency::to_string(precision));
   add("architecture.json", "architecture", "");
+  add("preprocessing.json", "preprocessing", "");
+  add("trained.onnx", "trainable", "fp32");
   add("model_card.md", "model_card", "");
   return files;
+}
+
+std::vector<report::DeviceLatency> latencies_of(
+    const std::map<std::string, NetworkResult::Confirmation>& confirmed) {
+  std::vector<report::DeviceLatency> latencies;
+  for (const auto& [device, confirmation] : confirmed) {
+    latencies.push_back({device, latency_of(confirmation.estimate)});
+  }
+  return latencies;
+}
+
+/// The steps of a network. Those before the channels were pruned took what the network then took;
+/// of an int8 network those in fp32 what `trained`, its fp32 network, takes.
+std::vector<report::NetworkStep> steps_of(const NetworkResult& result,
+                                          const NetworkResult& trained) {
+  std::vector<report::NetworkStep> steps;
+  for (size_t i = 0; i < result.steps.size(); ++i) {
+    const CompressionStep& from = result.steps[i];
+    report::NetworkStep step;
+    step.name = from.name;
+    step.note = from.note;
+    step.validation = accuracy_of(from.validation);
+    step.macs = from.cost.macs;
+    step.params = from.cost.params;
+    step.peak_memory_bytes = from.cost.peak_activation_bytes;
+    step.weight_bytes = from.cost.model_bytes;
+    const bool in_float = i < trained.steps.size();
+    const bool before_pruning = trained.was_pruned && i + 1 < trained.steps.size();
+    step.latencies = latencies_of(!in_float        ? result.confirmed
+                                  : before_pruning ? trained.unpruned
+                                                   : trained.confirmed);
+    steps.push_back(std::move(step));
+  }
+  return steps;
 }
 
 report::FrontNetwork front_network_of(const ChosenNetwork& network, const SummarySources& sources) {
@@ -95,13 +134,20 @@ report::FrontNetwork front_network_of(const ChosenNetwork& network, const Summar
     front.validation = accuracy_of(*network.evaluated.accuracy);
   }
   if (result.test) front.test = accuracy_of(*result.test);
+  front.precision = latency::to_string(network.precision);
   front.latencies = latencies_of(network, result, config);
+  if (result.steps.size() > 1) {
+    const ChosenNetwork trained = sources.exporter.in_float(network);
+    front.steps = steps_of(result, sources.exporter.load(trained));
+  }
   const search::CountedCandidate counted =
       search::make_candidate(*config.space, network.evaluated.candidate.architecture, 0);
-  front.macs = value_of(counted.counted, search::MetricKind::Macs);
-  front.params = value_of(counted.counted, search::MetricKind::Params);
-  front.peak_memory_bytes = value_of(counted.counted, search::MetricKind::PeakMemory);
-  front.files = files_of(sources.exporter.folder(network), network.id);
+  search::Metrics counts = counted.counted;
+  for (const auto& [metric, value] : sources.exporter.metrics(network)) counts[metric] = value;
+  front.macs = value_of(counts, search::MetricKind::Macs);
+  front.params = value_of(counts, search::MetricKind::Params);
+  front.peak_memory_bytes = value_of(counts, search::MetricKind::PeakMemory);
+  front.files = files_of(sources.exporter.folder(network), network.id, network.precision);
   for (const report::ExportedFile& file : front.files) {
     if (file.format == "onnx") front.model_size_bytes = file.size_bytes;
   }
@@ -117,12 +163,28 @@ report::FrontNetwork front_network_of(const ChosenNetwork& network, const Summar
   return front;
 }
 
+/// Chooses the front again among what is delivered and holds every constraint.
+void mark_dominated(std::vector<report::FrontNetwork>& front, const SummarySources& sources) {
+  const search::Problem& problem = sources.config.search.problem;
+  std::vector<std::vector<double>> values;
+  for (const ChosenNetwork& network : sources.chosen) {
+    values.push_back(problem.minimised(sources.exporter.metrics(network)));
+  }
+  for (size_t i = 0; i < front.size(); ++i) {
+    for (size_t j = 0; j < front.size() && !front[i].dominated_by; ++j) {
+      if (front[j].feasible && search::dominates(values[j], values[i])) {
+        front[i].dominated_by = front[j].id;
+      }
+    }
+  }
+}
+
 /// Names the winners: of those that hold every constraint when measured again, and by those values.
 void give_roles(std::vector<report::FrontNetwork>& front, const std::string& device) {
   std::vector<report::FrontNetwork*> winners;
   std::vector<FrontPoint> points;
   for (report::FrontNetwork& network : front) {
-    if (!network.feasible) continue;
+    if (!network.feasible || network.dominated_by) continue;
     const report::Latency* latency = report::best_latency(network, device);
     winners.push_back(&network);
     points.push_back({network.validation.top1,
@@ -302,6 +364,7 @@ report::RunSummary build_summary(const SummarySources& sources) {
   for (const ChosenNetwork& network : sources.chosen) {
     summary.front.push_back(front_network_of(network, sources));
   }
+  mark_dominated(summary.front, sources);
   give_roles(summary.front, front_device(config.search));
   summary.baselines = sources.baselines.baselines;
   summary.warnings = warnings_of(summary);

@@ -49,10 +49,24 @@ struct Parity {
   int64_t images = 0;
 };
 
-/// A network of the final Pareto front.
+/// What one step of compression left of a network.
+struct NetworkStep {
+  std::string name;  ///< "inherited", "distilled", "pruned", "int8"
+  std::string note;  ///< how it went; may be empty
+  Accuracy validation;
+  std::vector<DeviceLatency> latencies;  ///< as confirmed
+  int64_t macs = 0;
+  int64_t params = 0;
+  int64_t peak_memory_bytes = 0;
+  int64_t weight_bytes = 0;
+};
+
+/// A network that was chosen from the searched front, in one of the precisions it is delivered in.
 struct FrontNetwork {
-  std::string id;               ///< "net-01": names its files too; 01 is the most accurate
-  int64_t candidate_index = 0;  ///< of the CandidateRecord it came from
+  std::string id;  ///< "net-01", "net-01-int8": names its files too; 01 is the most
+                   ///< accurate
+  std::optional<std::string> precision;  ///< "fp32" or "int8"; absent: fp32
+  int64_t candidate_index = 0;           ///< of the CandidateRecord it came from
   std::string architecture;
   std::string description;
   std::vector<std::string> roles;  ///< "most accurate", "fastest", "knee"; may be empty
@@ -65,6 +79,10 @@ struct FrontNetwork {
   int64_t peak_memory_bytes = 0;
   int64_t model_size_bytes = 0;
   bool feasible = true;  ///< with the confirmed values
+  /// The front is chosen again by confirmed values, of all precisions together: set to a network
+  /// that is as good in every objective and better in one.
+  std::optional<std::string> dominated_by;
+  std::optional<std::vector<NetworkStep>> steps;  ///< in order; the last one made this network
   std::vector<ExportedFile> files;
   std::optional<Parity> parity;
   std::vector<Block> blocks;

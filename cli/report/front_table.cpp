@@ -52,6 +52,7 @@ bool any_energy(const RunSummary& summary, const std::string& device) {
 
 std::string role_cell(const FrontNetwork& network) {
   std::string text = network.feasible ? "" : "infeasible";
+  if (network.feasible && network.dominated_by) text = "behind " + *network.dominated_by;
   for (const std::string& role : network.roles) text += (text.empty() ? "" : ", ") + role;
   return one_line(text);
 }
@@ -129,6 +130,50 @@ std::string fitted_table(const RunSummary& summary, const std::string& device, b
   return device_table(summary, device, first, 1, 6);
 }
 
+/// What each step of compression left, a line each; empty if there was none.
+std::string steps_table(const RunSummary& summary, const std::vector<std::string>& devices) {
+  std::vector<std::string> header = {"network", "step", "val"};
+  for (const std::string& device : devices) {
+    header.push_back("ms @ " + shorten(one_line(device), 12));
+  }
+  header.insert(header.end(), {"MACs", "weights", "memory"});
+  cli::TextTable table(header);
+  bool any = false;
+  for (size_t i = 0; i < summary.front.size(); ++i) {
+    const FrontNetwork& network = summary.front[i];
+    if (!network.steps || is_continued(summary, i)) continue;
+    any = true;
+    for (const NetworkStep& step : *network.steps) {
+      std::vector<std::string> cells = {
+          &step == &network.steps->front() ? shorten(one_line(network.id), 12) : "",
+          shorten(one_line(step.name), 18), fraction(step.validation.top1)};
+      for (const std::string& device : devices) {
+        const auto found =
+            std::find_if(step.latencies.begin(), step.latencies.end(),
+                         [&](const DeviceLatency& each) { return each.device == device; });
+        cells.push_back(found == step.latencies.end() ? "-"
+                                                      : milliseconds(found->latency.median_ms));
+      }
+      cells.insert(cells.end(), {format_count(static_cast<double>(step.macs)),
+                                 format_bytes(static_cast<double>(step.weight_bytes)),
+                                 format_bytes(static_cast<double>(step.peak_memory_bytes))});
+      table.add(std::move(cells));
+    }
+  }
+  return any ? table.text() : "";
+}
+
+/// With the first device alone where all of them do not fit.
+std::string fitted_steps_table(const RunSummary& summary) {
+  std::vector<std::string> devices = device_names(summary);
+  std::string text = steps_table(summary, devices);
+  if (widest_line(text) > kColumns) {
+    devices.resize(1);
+    text = steps_table(summary, devices);
+  }
+  return text.empty() ? "" : "\n" + text;
+}
+
 }  // namespace
 
 std::string front_table(const RunSummary& summary) {
@@ -148,7 +193,11 @@ std::string front_table(const RunSummary& summary) {
     text += ", mJ: energy of one inference";
   }
   if (any_searched_only(summary)) text += ", ~ as searched, not confirmed";
-  return text + "\n";
+  if (std::any_of(summary.front.begin(), summary.front.end(),
+                  [](const FrontNetwork& network) { return network.dominated_by.has_value(); })) {
+    text += "\nbehind: another one is as good in every objective and better in one";
+  }
+  return text + "\n" + fitted_steps_table(summary);
 }
 
 }  // namespace lathe::report

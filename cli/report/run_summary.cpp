@@ -30,6 +30,11 @@ const Latency* best_latency(const FrontNetwork& network, const std::string& devi
   return latency->searched ? &*latency->searched : nullptr;
 }
 
+bool is_continued(const RunSummary& summary, size_t index) {
+  return index + 1 < summary.front.size() &&
+         summary.front[index + 1].id == summary.front[index].id + "-int8";
+}
+
 std::vector<std::string> device_names(const RunSummary& summary) {
   std::vector<std::string> names;
   const auto add = [&names](const std::string& name) {

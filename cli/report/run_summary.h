@@ -173,4 +173,7 @@ const Latency* best_latency(const FrontNetwork& network, const std::string& devi
 /// front.
 std::vector<std::string> device_names(const RunSummary& summary);
 
+/// Whether the next network of the front was made of network `index`: then its steps tell of both.
+bool is_continued(const RunSummary& summary, size_t index);
+
 }  // namespace lathe::report

@@ -68,13 +68,20 @@ LATHE_FIELDS(ExportedFile, field("path", &T::path), field("format", &T::format),
              field("sha256", &T::sha256));
 LATHE_FIELDS(Parity, field("runtime", &T::runtime), field("max_abs_error", &T::max_abs_error),
              field("top1_agreement", &T::top1_agreement), field("images", &T::images));
-LATHE_FIELDS(FrontNetwork, field("id", &T::id), field("candidate_index", &T::candidate_index),
-             field("architecture", &T::architecture), field("description", &T::description),
-             field("roles", &T::roles), field("validation", &T::validation),
-             field("test", &T::test), field("latencies", &T::latencies),
-             field("resolution", &T::resolution), field("macs", &T::macs),
-             field("params", &T::params), field("peak_memory_bytes", &T::peak_memory_bytes),
+LATHE_FIELDS(NetworkStep, field("name", &T::name), field("note", &T::note),
+             field("validation", &T::validation), field("latencies", &T::latencies),
+             field("macs", &T::macs), field("params", &T::params),
+             field("peak_memory_bytes", &T::peak_memory_bytes),
+             field("weight_bytes", &T::weight_bytes));
+LATHE_FIELDS(FrontNetwork, field("id", &T::id), field("precision", &T::precision),
+             field("candidate_index", &T::candidate_index), field("architecture", &T::architecture),
+             field("description", &T::description), field("roles", &T::roles),
+             field("validation", &T::validation), field("test", &T::test),
+             field("latencies", &T::latencies), field("resolution", &T::resolution),
+             field("macs", &T::macs), field("params", &T::params),
+             field("peak_memory_bytes", &T::peak_memory_bytes),
              field("model_size_bytes", &T::model_size_bytes), field("feasible", &T::feasible),
+             field("dominated_by", &T::dominated_by), field("steps", &T::steps),
              field("files", &T::files), field("parity", &T::parity), field("blocks", &T::blocks));
 
 LATHE_FIELDS(Machine, field("cores", &T::cores), field("cpu_model", &T::cpu_model),

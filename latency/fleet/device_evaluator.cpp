@@ -33,26 +33,24 @@ int DeviceEvaluator::boards() const {
   return static_cast<int>(std::max(class_.config.agents.size(), class_.boards().size()));
 }
 
-JobOptions DeviceEvaluator::job_options() const {
-  return {class_.config.engine, class_.config.threads, class_.config.precision,
-          class_.config.memory_limit_bytes};
+JobOptions DeviceEvaluator::job_options(Precision precision) const {
+  return {class_.config.engine, class_.config.threads, precision, class_.config.memory_limit_bytes};
 }
 
-MeasurementKey DeviceEvaluator::store_key(const network::Digest& structure,
-                                          const MeasurementPlan& plan,
+MeasurementKey DeviceEvaluator::store_key(const FlightKey& measurement,
                                           const AgentDescription& board) const {
   MeasurementKey key;
-  key.structure = structure;
+  key.structure = measurement.structure;
   key.engine = class_.config.engine;
   for (const AgentDescription::Engine& engine : board.engines) {
     if (engine.name == key.engine) key.engine_version = engine.version;
   }
-  key.precision = class_.config.precision;
+  key.precision = measurement.precision;
   key.threads = class_.config.threads;
   key.device_fingerprint = board.fingerprint;
-  key.sustained = plan.sustain_s > 0.0;
-  key.energy = plan.energy_s > 0.0;
-  key.target_half_width = plan.target_half_width;
+  key.sustained = measurement.plan.sustain_s > 0.0;
+  key.energy = measurement.plan.energy_s > 0.0;
+  key.target_half_width = measurement.plan.target_half_width;
   return key;
 }
 
@@ -68,23 +66,23 @@ std::future<Result<LatencyEstimate>> DeviceEvaluator::measure(const search::Cand
       [&candidate] {
         return network::to_onnx_without_weights(network::deploy(*candidate.network), kWeightSeed);
       },
-      plan);
+      plan, class_.config.precision);
 }
 
 bool DeviceEvaluator::FlightKey::operator<(const FlightKey& other) const {
   const auto all = [](const FlightKey& key) {
     const MeasurementPlan& p = key.plan;
-    return std::tie(key.structure, p.target_half_width, p.level, p.budget_s, p.min_blocks,
-                    p.max_blocks, p.processes, p.min_block_s, p.seed, p.sustain_s, p.energy_s,
-                    p.fresh);
+    return std::tie(key.structure, key.precision, p.target_half_width, p.level, p.budget_s,
+                    p.min_blocks, p.max_blocks, p.processes, p.min_block_s, p.seed, p.sustain_s,
+                    p.energy_s, p.fresh);
   };
   return all(*this) < all(other);
 }
 
 std::future<Result<LatencyEstimate>> DeviceEvaluator::measure_onnx(
     const network::Digest& structure, const std::function<std::string()>& make_onnx,
-    const MeasurementPlan& plan) {
-  const FlightKey key{structure, plan};
+    const MeasurementPlan& plan, Precision precision) {
+  const FlightKey key{structure, plan, precision};
   std::promise<Result<LatencyEstimate>> promise;
   std::future<Result<LatencyEstimate>> future = promise.get_future();
   {
@@ -103,11 +101,10 @@ std::future<Result<LatencyEstimate>> DeviceEvaluator::measure_onnx(
   }
   job->sha256 = sha256_hex(job->onnx);
   if (store_ != nullptr && !plan.fresh) {
-    job->answer_from_store = [this, key, structure,
-                              plan](const std::vector<AgentDescription>& boards) {
+    job->answer_from_store = [this, key](const std::vector<AgentDescription>& boards) {
       try {
         for (const AgentDescription& board : boards) {
-          std::optional<LatencyEstimate> stored = store_->find(store_key(structure, plan, board));
+          std::optional<LatencyEstimate> stored = store_->find(store_key(key, board));
           if (!stored) continue;
           deliver(key, *stored);
           return true;
@@ -118,18 +115,17 @@ std::future<Result<LatencyEstimate>> DeviceEvaluator::measure_onnx(
       return false;
     };
   }
-  job->run = [this, key, structure, plan, sha256 = job->sha256](
-                 AgentClient& client, const Lease& lease,
-                 const std::string& id) -> std::optional<Failure> {
-    Result<LatencyEstimate> result =
-        client.measure(lease, id, sha256, job_options(), plan, board_time_limit_s(plan));
+  job->run = [this, key, sha256 = job->sha256](AgentClient& client, const Lease& lease,
+                                               const std::string& id) -> std::optional<Failure> {
+    Result<LatencyEstimate> result = client.measure(lease, id, sha256, job_options(key.precision),
+                                                    key.plan, board_time_limit_s(key.plan));
     if (!result.ok()) return result.failure();
     const bool poor =
         result->verdict == Verdict::Disturbed || result->verdict == Verdict::Throttled;
     class_.record(client.address(), poor ? 0.0 : 1.0, true);
     result->conditions.extra["agent"] = client.address();
     result->conditions.extra["device"] = class_.config.name;
-    if (store_ != nullptr) remember(structure, plan, client.address(), *result);
+    if (store_ != nullptr) remember(key, client.address(), *result);
     deliver(key, *result);
     return std::nullopt;
   };
@@ -139,11 +135,11 @@ std::future<Result<LatencyEstimate>> DeviceEvaluator::measure_onnx(
 }
 
 /// A store that cannot be written costs a later run a measurement, not this one its result.
-void DeviceEvaluator::remember(const network::Digest& structure, const MeasurementPlan& plan,
-                               const std::string& address, const LatencyEstimate& estimate) {
+void DeviceEvaluator::remember(const FlightKey& measurement, const std::string& address,
+                               const LatencyEstimate& estimate) {
   try {
     for (const AgentDescription& board : class_.boards()) {
-      if (board.address == address) store_->add(store_key(structure, plan, board), estimate);
+      if (board.address == address) store_->add(store_key(measurement, board), estimate);
     }
   } catch (const Error& error) {
     log::warning(std::string("a measurement is not kept for other runs: ") + error.what());

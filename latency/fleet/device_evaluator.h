@@ -31,16 +31,16 @@ class DeviceEvaluator : public search::LatencyEvaluator {
   std::future<Result<LatencyEstimate>> measure(const search::Candidate& candidate,
                                                const MeasurementPlan& plan) override;
 
-  /// Measures ONNX bytes whose work is identified by `structure`.
+  /// Measures ONNX bytes whose work is identified by `structure`, in the class's precision or
+  /// another.
   std::future<Result<LatencyEstimate>> measure_onnx(const network::Digest& structure,
                                                     const std::function<std::string()>& make_onnx,
-                                                    const MeasurementPlan& plan);
+                                                    const MeasurementPlan& plan,
+                                                    Precision precision);
 
   /// Submits `job` after giving it an id; fails it at once if the class is closed.
-  void remember(const network::Digest& structure, const MeasurementPlan& plan,
-                const std::string& address, const LatencyEstimate& estimate);
   void submit(std::unique_ptr<Job> job);
-  JobOptions job_options() const;
+  JobOptions job_options(Precision precision) const;
 
  private:
   /// One measurement in flight and everyone who waits for it.
@@ -51,11 +51,13 @@ class DeviceEvaluator : public search::LatencyEvaluator {
   struct FlightKey {
     network::Digest structure;
     MeasurementPlan plan;
+    Precision precision;
     bool operator<(const FlightKey& other) const;
   };
 
-  MeasurementKey store_key(const network::Digest& structure, const MeasurementPlan& plan,
-                           const AgentDescription& board) const;
+  MeasurementKey store_key(const FlightKey& measurement, const AgentDescription& board) const;
+  void remember(const FlightKey& measurement, const std::string& address,
+                const LatencyEstimate& estimate);
   void deliver(const FlightKey& key, const Result<LatencyEstimate>& result);
 
   BoardClass& class_;

@@ -62,6 +62,10 @@ struct DeviceService {
                 const FleetOptions& options)
       : board_class(config, controller, options) {}
 
+  Precision precision(std::optional<Precision> other) const {
+    return other.value_or(board_class.config.precision);
+  }
+
   BoardClass board_class;
   std::unique_ptr<DeviceEvaluator> evaluator;
   std::vector<std::unique_ptr<BoardWorker>> workers;
@@ -107,14 +111,17 @@ struct Fleet::State {
 
   /// Runs one job whose outcome is a T, and waits for it.
   template <typename T, typename Call>
-  Result<T> run_job(const std::string& device, const std::string& onnx, Call call) {
-    DeviceEvaluator& evaluator = *service(device).evaluator;
+  Result<T> run_job(const std::string& device, const std::string& onnx,
+                    std::optional<Precision> precision, Call call) {
+    DeviceService& asked = service(device);
+    DeviceEvaluator& evaluator = *asked.evaluator;
     const auto promise = std::make_shared<std::promise<Result<T>>>();
     std::future<Result<T>> future = promise->get_future();
     auto job = std::make_unique<Job>();
     job->onnx = onnx;
     job->sha256 = sha256_hex(onnx);
-    job->run = [promise, call, sha256 = job->sha256, options = evaluator.job_options()](
+    job->run = [promise, call, sha256 = job->sha256,
+                options = evaluator.job_options(asked.precision(precision))](
                    AgentClient& client, const Lease& lease,
                    const std::string&) -> std::optional<Failure> {
       Result<T> result = call(client, lease, sha256, options);
@@ -202,20 +209,22 @@ search::LatencyEvaluator& Fleet::evaluator(const std::string& device) {
 }
 
 Result<LatencyEstimate> Fleet::measure_model(const std::string& device, const std::string& onnx,
-                                             const MeasurementPlan& plan) {
+                                             const MeasurementPlan& plan,
+                                             std::optional<Precision> precision) {
   MeasurementPlan fresh = plan;
   fresh.fresh = true;
-  return state_->service(device)
-      .evaluator
+  DeviceService& service = state_->service(device);
+  return service.evaluator
       ->measure_onnx(
-          digest_of_file(sha256_hex(onnx)), [&onnx] { return onnx; }, fresh)
+          digest_of_file(sha256_hex(onnx)), [&onnx] { return onnx; }, fresh,
+          service.precision(precision))
       .get();
 }
 
 Result<std::vector<OperatorTime>> Fleet::profile_model(const std::string& device,
                                                        const std::string& onnx, double budget_s) {
   return state_->run_job<std::vector<OperatorTime>>(
-      device, onnx,
+      device, onnx, std::nullopt,
       [budget_s](AgentClient& client, const Lease& lease, const std::string& sha256,
                  const JobOptions& options) {
         return client.profile(lease, sha256, options, budget_s, 3.0 * budget_s + 120.0);
@@ -223,9 +232,10 @@ Result<std::vector<OperatorTime>> Fleet::profile_model(const std::string& device
 }
 
 Result<network::Tensor> Fleet::run_model(const std::string& device, const std::string& onnx,
-                                         const network::Tensor& images) {
+                                         const network::Tensor& images,
+                                         std::optional<Precision> precision) {
   return state_->run_job<network::Tensor>(
-      device, onnx,
+      device, onnx, precision,
       [&images](AgentClient& client, const Lease& lease, const std::string& sha256,
                 const JobOptions& options) {
         return client.run(lease, sha256, options, images, kRunLimitS);

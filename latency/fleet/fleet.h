@@ -55,16 +55,18 @@ class Fleet {
   /// are measured once. \throws ConfigError if there is no such device.
   search::LatencyEvaluator& evaluator(const std::string& device);
 
-  /// Measures an ONNX file of any origin, always afresh; the result is stored. \throws ConfigError
-  /// as evaluator().
+  /// Measures an ONNX file of any origin, always afresh; the result is stored. `precision`: another
+  /// than the class's. \throws ConfigError as evaluator().
   Result<LatencyEstimate> measure_model(const std::string& device, const std::string& onnx,
-                                        const MeasurementPlan& plan);
+                                        const MeasurementPlan& plan,
+                                        std::optional<Precision> precision = std::nullopt);
   /// Per-operator times of an ONNX file.
   Result<std::vector<OperatorTime>> profile_model(const std::string& device,
                                                   const std::string& onnx, double budget_s);
   /// Runs an ONNX file on a board of the class. `images` is NCHW; the result is [N, classes].
   Result<network::Tensor> run_model(const std::string& device, const std::string& onnx,
-                                    const network::Tensor& images);
+                                    const network::Tensor& images,
+                                    std::optional<Precision> precision = std::nullopt);
 
  private:
   struct State;

@@ -66,7 +66,7 @@ std::filesystem::path PruneRounds::file_of(int64_t round) const {
 }
 
 network::Model PruneRounds::model(int64_t round) const {
-  return network::import_onnx(read_file(file_of(round)));
+  return network::read_onnx_file(file_of(round));
 }
 
 void PruneRounds::add(const PruneRound& round, const network::Model& model) {

@@ -19,6 +19,7 @@ struct SampleOptions {
   bool scaling = false;        ///< compound_scaling's family, with every kind of row
   bool racing = false;   ///< about a third of the candidates were stopped early, none of the front
   bool learned = false;  ///< models of accuracy and every latency; the last one is switched off
+  bool compressed = false;  ///< the first network of the front in int8, too, and the latter's steps
   uint64_t seed = 7;
 };
 

@@ -105,7 +105,8 @@ const metrics = [
 /** What the accuracies of the search are called. */
 const searchedAccuracy = run.data.table ? "accuracy" : "validation";
 const isReplay = (device) => device.engine === "replay";
-const winners = run.front.filter((net) => net.feasible);
+const isBehind = (net) => net.feasible && Boolean(net.dominated_by);
+const winners = run.front.filter((net) => net.feasible && !isBehind(net));
 const metricOf = (key) => metrics.find((metric) => metric.key === key);
 
 /** The confirmed value where there is one, else the searched one. */

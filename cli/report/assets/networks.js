@@ -117,7 +117,7 @@ function drawFront() {
   const body = html("tbody");
   const rows = () => body.replaceChildren(...sorted(list).map((i) => {
     const net = run.front[i];
-    const name = [html("button", { type: "button", text: net.id, "aria-label": `Select ${net.id}` }), net.roles.length ? html("span", { class: "tag", text: `  ${net.roles.join(", ")}` }) : null, net.feasible ? null : html("span", { class: "no small", text: "  breaks a constraint" })];
+    const name = [html("button", { type: "button", text: net.id, "aria-label": `Select ${net.id}` }), net.roles.length ? html("span", { class: "tag", text: `  ${net.roles.join(", ")}` }) : null, net.feasible ? null : html("span", { class: "no small", text: "  breaks a constraint" }), isBehind(net) ? html("span", { class: "muted small", text: `  behind ${net.dominated_by}`, title: `${net.dominated_by} is as good in every objective and better in one` }) : null];
     return html("tr", { class: `row${isNet(i) ? " on" : ""}`, "data-row": i, on: { click: () => select({ net: i }) } }, list.map((column, c) => html("td", { class: c === 0 ? "idcell" : null }, c === 0 ? name : column.cell(net))));
   }));
   const heads = list.map((column, c) => html("th", { scope: "col" }, html("button", { type: "button", text: column.name, on: { click: () => {
@@ -130,9 +130,33 @@ function drawFront() {
     html("p", { class: "lead", text: `Latency is the median of one inference at batch 1 with its confidence interval${metrics.some((metric) => metric.unit === "mJ") ? ", energy the mean" : ""}${hasConfirmed ? ", confirmed by fresh measurements after the search" : ""}.` }),
     html("div", { class: "card" }, scrolled(html("table", { id: "front-table" }, html("thead", {}, html("tr", {}, heads)), body))));
   const published = baselineCard();
-  if (published) document.getElementById("front").append(published);
+  const steps = stepsCard();
+  for (const more of [steps, published]) if (more) document.getElementById("front").append(more);
   rows();
   onSelect(() => { for (const row of body.children) row.classList.toggle("on", isNet(Number(row.dataset.row))); });
+}
+
+/** What each step of compression left of each network; the int8 network's steps include those of its fp32 one. */
+function stepsCard() {
+  const continued = (i) => run.front[i + 1] !== undefined && run.front[i + 1].id === `${run.front[i].id}-int8`;
+  const shown = run.front.filter((net, i) => net.steps && !continued(i));
+  if (shown.length === 0) return null;
+  const places = metrics.filter((metric) => metric.device !== undefined && metric.unit === "ms");
+  const latency = (step, metric) => { const found = step.latencies.find((entry) => entry.device === metric.device); return found ? found.latency.median_ms : null; };
+  const against = (value, first, format) => [format(value), first && value ? html("span", { class: "iv", text: value === first ? "" : ` ×${(value / first).toPrecision(2)}` }) : null];
+  const heads = ["network", "step", "validation", ...places.map((metric) => `${metric.device}, ms`), "MACs", "weights", "memory"];
+  const rows = shown.flatMap((net) => net.steps.map((step, s) => {
+    const first = net.steps[0];
+    const cost = (field, format) => html("td", {}, against(step[field], first[field], format));
+    return html("tr", {}, html("td", { text: s === 0 ? net.id : "" }),
+      html("td", { class: "left" }, step.name, step.note ? html("span", { class: "iv", text: ` ${step.note}` }) : null),
+      html("td", {}, percent(step.validation.top1, 2)),
+      places.map((metric) => html("td", {}, latency(step, metric) === null ? "–" : against(latency(step, metric), latency(first, metric), figure))),
+      cost("macs", count), cost("weight_bytes", bytes), cost("peak_memory_bytes", bytes));
+  }));
+  return html("div", { class: "card", id: "steps", style: { marginTop: "16px" } }, html("h3", { text: "What each step of compression did" }),
+    html("p", { class: "small muted", text: "Accuracy on the validation split; latency confirmed by fresh measurements, in int8 where the step is; × is relative to the inherited network." }),
+    scrolled(html("table", {}, html("thead", {}, html("tr", {}, heads.map((text) => html("th", { scope: "col", text })))), html("tbody", {}, rows))));
 }
 
 function baselineCell(entry, metric) {

@@ -318,7 +318,7 @@ function drawTradeoff() {
           whole.length < cloud.index.length ? key({ background: "var(--cool-soft)", opacity: "0.45" }, "stopped early: rough values") : null,
           run.front.length ? key({ background: "var(--surface)", boxShadow: "inset 0 0 0 2px var(--cool)" }, "front, as searched") : null,
           hasConfirmed || hasTest ? key({ background: "var(--accent)" }, "front, confirmed") : null,
-          winners.length < run.front.length ? key({ background: "var(--surface)", boxShadow: "inset 0 0 0 2px var(--bad)" }, "did not hold when confirmed") : null,
+          run.front.some((net) => !net.feasible) ? key({ background: "var(--surface)", boxShadow: "inset 0 0 0 2px var(--bad)" }, "did not hold when confirmed") : null,
           run.baselines.length ? key({ background: "var(--other)" }, run.baselines.some((entry) => entry.accuracy) ? "published network" : "published network: its latency; it was not trained here") : null,
           html("li", { class: "muted", id: "plot-note" }))), panel));
   responsive(plot.box, drawPlot);

@@ -9,7 +9,8 @@ using namespace lathe;
 
 namespace {
 
-report::FrontNetwork network(const std::string& id, double test, double latency_ms, int64_t params) {
+report::FrontNetwork network(const std::string& id, double test, double latency_ms,
+                             int64_t params) {
   report::FrontNetwork network;
   network.id = id;
   network.validation = {test + 0.01, 0.004, 5000};
@@ -54,6 +55,14 @@ TEST_CASE("pick_networks understands names, ids and bounds") {
   CHECK(cli::pick_networks(run, "params <= 1M") == Indices{2});
 }
 
+TEST_CASE("pick_networks picks no network behind another, unless it is named") {
+  report::RunSummary run = summary();
+  run.front[0].dominated_by = "net-02";
+  CHECK(cli::pick_networks(run, "best") == Indices{1});
+  CHECK(cli::pick_networks(run, "net-01") == Indices{0});
+  CHECK(cli::pick_networks(run, "all") == Indices{0, 1, 2});
+}
+
 TEST_CASE("pick_networks holds a latency bound against the upper end of the interval") {
   // net-02 has a median of 19.8 ms, but its interval reaches 20.196 ms.
   CHECK(cli::pick_networks(summary(), "latency@pi4<=20ms") == Indices{2});
@@ -68,7 +77,9 @@ TEST_CASE("pick_networks says what it expected and how near the nearest network 
   CHECK(message("bset") ==
         "--pick bset: expected best, fastest, knee, all, an id such as net-01, or a bound such as "
         "latency@pi4<=20ms");
-  CHECK(message("latency@pi4<=5ms").find("no exported network satisfies it; the nearest has 9.18 ms") !=
+  CHECK(message("latency@pi4<=5ms")
+            .find("no exported network satisfies it; the nearest has 9.18 ms") !=
         std::string::npos);
-  CHECK(message("latency@pi5<=5ms") == "--pick latency@pi5<=5ms: the run has no value of latency@pi5");
+  CHECK(message("latency@pi5<=5ms") ==
+        "--pick latency@pi5<=5ms: the run has no value of latency@pi5");
 }

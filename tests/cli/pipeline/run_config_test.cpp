@@ -141,6 +141,35 @@ TEST_CASE(
   CHECK(fault("temperature: 0").find(at + "temperature = 0, expected") == 0);
 }
 
+TEST_CASE("pruning and int8 are read, and held against the devices") {
+  Config file;
+  const std::string trained = "space: " + kStages + "\nsearch: {objectives: [accuracy]}\n";
+  const auto config = [&](const std::string& keys) {
+    return file.read(trained + "compress: {" + keys + "}\n");
+  };
+  CHECK_FALSE(file.read(trained).prune.enabled());
+  CHECK_FALSE(file.read(trained).quantize.enabled);
+  CHECK(config("quantize: int8").quantize.enabled);
+  CHECK(config("quantize: {float_layers: 3}").quantize.options.float_layers == 3);
+  const supernet::PruneOptions prune = config("prune: {target: \"latency@local x0.7\"}").prune;
+  REQUIRE(prune.target);
+  CHECK(prune.target->factor == 0.7);
+  const std::string at = file.path + ":3: /compress/";
+  CHECK(file.fault(trained + "compress: {prune: {target: \"latency@pi9 x0.7\"}}\n") ==
+        at +
+            "prune/target = \"latency@pi9 x0.7\", expected latency@ a board of the list `devices`, "
+            "not pi9");
+  CHECK(file.fault(trained + "compress: {quantise: int8}\n").find("did you mean \"quantize\"") !=
+        std::string::npos);
+  write_file_atomically(file.folder / "t.csv", "architecture,ms\n");
+  const std::string replayed =
+      "devices: [{name: pi, replay: t.csv, column: ms}]\ncompress: {quantize: int8}\n";
+  CHECK(file.fault(trained + replayed) ==
+        file.path +
+            ":4: /compress/quantize = int8, expected none, since no device is a board: int8 "
+            "is measured and tested on one");
+}
+
 TEST_CASE("published networks are measured on boards, and refused where there is none") {
   Config file;
   const std::string trained = "space: " + kStages + "\nsearch: {objectives: [accuracy]}\n";

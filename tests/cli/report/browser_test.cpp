@@ -243,6 +243,17 @@ TEST_CASE("the report of a run over tables claims no test, no file and no measur
   CHECK(contains(draw(summary), "<h1>No network held the constraints when measured again</h1>"));
 }
 
+TEST_CASE("the report draws what each step of compression did") {
+  support::SampleOptions options;
+  options.compressed = true;
+  const std::string document = draw(support::sample_summary(options));
+  CHECK(contains(document, "What each step of compression did"));
+  CHECK(contains(document, "behind net-01-int8"));
+  CHECK(contains(document, "observer &lt;mse&gt;"));
+  CHECK(contains(document, "×0.25"));
+  CHECK_FALSE(contains(draw(support::sample_summary()), "What each step of compression did"));
+}
+
 TEST_CASE("the report draws runs without a front, with one candidate, unconfirmed, empty") {
   support::SampleOptions options;
   options.feasible_ms = 0.0;

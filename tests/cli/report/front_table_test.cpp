@@ -82,6 +82,22 @@ TEST_CASE("front_table fits 100 columns for many devices and hostile names") {
   CHECK(rules == 3);
 }
 
+TEST_CASE("front_table tells what each step of compression left, and what it put behind") {
+  support::SampleOptions options;
+  options.compressed = true;
+  const std::string text = front_table(support::sample_summary(options));
+  CHECK(text.find("behind net-01-int8") != std::string::npos);
+  CHECK(text.find("net-01-int8  inherited") != std::string::npos);
+  for (const char* step : {"distilled", "pruned", "int8 "}) {
+    CHECK_MESSAGE(text.find(std::string("             ") + step) != std::string::npos,
+                  std::string(step));
+  }
+  options.devices = {"a rather long name", "another one", "a third", "a fourth", "and a fifth"};
+  for (const std::string& line : lines_of(front_table(support::sample_summary(options)))) {
+    CHECK_MESSAGE(display_width(line) <= 100, line);
+  }
+}
+
 TEST_CASE("front_table works without a front, without devices and without confirmed values") {
   support::SampleOptions options;
   options.feasible_ms = 0.0;

@@ -86,12 +86,13 @@ std::string with(const std::string& pointer, const Json& value) {
 TEST_CASE("summary.json reads back exactly as it was written") {
   support::SampleOptions options;
   options.devices = {"local", "pi4"};
-  options.scaling = options.racing = options.learned = true;
+  options.scaling = options.racing = options.learned = options.compressed = true;
   const RunSummary summary = support::sample_summary(options);
   REQUIRE(summary.front.size() > 2);
   REQUIRE(summary.search.scaling.has_value());
   REQUIRE(summary.search.racing.has_value());
   REQUIRE(summary.search.learned.has_value());
+  REQUIRE(summary.front[1].steps.has_value());
   REQUIRE(summary.search.candidates.size() == 400);
   const std::string text = summary_to_json(summary);
   const RunSummary again = summary_from_json(text, "summary.json");

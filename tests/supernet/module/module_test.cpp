@@ -39,7 +39,8 @@ struct Scene {
   SupernetOptions options;
 };
 
-search::Candidate candidate_of(const search::SearchSpace& space, const search::Architecture& architecture) {
+search::Candidate candidate_of(const search::SearchSpace& space,
+                               const search::Architecture& architecture) {
   search::Candidate candidate;
   candidate.architecture = architecture;
   candidate.network = std::make_shared<network::Network>(space.lower(architecture));
@@ -84,7 +85,8 @@ TEST_CASE("A supernet trains, evaluates, extracts and tunes without the test fil
   CHECK(images.images.shape == network::Shape{20, 1, 12, 12});
   CHECK(images.labels.size() == 20);
   const network::Tensor logits = supernet->logits(extracted.model, images.images);
-  CHECK(test::relative_difference(logits, network::run_reference(extracted.model, images.images)) < 1e-4);
+  CHECK(test::relative_difference(logits, network::run_reference(extracted.model, images.images)) <
+        1e-4);
 
   const QuantizedModel integers = supernet->quantize(extracted.model, nullptr, {}, no_progress());
   CHECK(integers.report.before.top1 == extracted.validation.top1);
@@ -97,10 +99,12 @@ TEST_CASE("A supernet trains, evaluates, extracts and tunes without the test fil
   Supernet::FineTuneOptions tuning;
   tuning.epochs = 3;
   const ExtractedModel small = supernet->extract(*smallest.network);
-  for (const network::Model* teacher : {static_cast<const network::Model*>(nullptr), &extracted.model}) {
+  for (const network::Model* teacher :
+       {static_cast<const network::Model*>(nullptr), &extracted.model}) {
     const ExtractedModel tuned = supernet->fine_tune(small.model, teacher, tuning, no_progress());
     CHECK(tuned.validation.top1 > small.validation.top1);
-    CHECK(tuned.model.weights.at("classifier.weight").values != small.model.weights.at("classifier.weight").values);
+    CHECK(tuned.model.weights.at("classifier.weight").values !=
+          small.model.weights.at("classifier.weight").values);
   }
 
   CHECK(message_of<DataError>([&] {
@@ -108,7 +112,8 @@ TEST_CASE("A supernet trains, evaluates, extracts and tunes without the test fil
         }).rfind((scene.folder / "t10k-images-idx3-ubyte.gz").string() + ": no such file", 0) == 0);
 }
 
-TEST_CASE("A network is trained alone from random weights, stopped and continued by another process") {
+TEST_CASE(
+    "A network is trained alone from random weights, stopped and continued by another process") {
   const Scene scene(false);
   Lesson lesson;
   lesson.students = {{scene.space->lower(scene.space->largest()), {}, std::nullopt}};
@@ -143,7 +148,7 @@ TEST_CASE("Only open_test_split reads the test files, and it leaves a line in th
   CHECK(line.find("\"dataset\":\"fashion_mnist\"") != std::string::npos);
   CHECK(std::count(line.begin(), line.end(), '\n') == 1);
   CHECK(test_split->accuracy(model).images == 120);
-  CHECK(test_split->images(7, 10).images.shape == network::Shape{7, 1, 10, 10});
+  CHECK(test_split->images(0, 7, 10).images.shape == network::Shape{7, 1, 10, 10});
 }
 
 TEST_CASE("inspect_data counts every split and checks the test headers") {
@@ -155,7 +160,8 @@ TEST_CASE("inspect_data counts every split and checks the test headers") {
   CHECK(summary.classes == 10);
   CHECK(summary.mean.size() == 1);
   int64_t held_out = 0;
-  for (size_t c = 0; c < 10; ++c) held_out += summary.train_per_class[c] + summary.validation_per_class[c];
+  for (size_t c = 0; c < 10; ++c)
+    held_out += summary.train_per_class[c] + summary.validation_per_class[c];
   CHECK(held_out == summary.train + summary.validation);
   std::filesystem::remove(scene.folder / "t10k-labels-idx1-ubyte.gz");
   CHECK(message_of<DataError>([&] { load_supernet_module().inspect_data(scene.options); }) ==
@@ -167,7 +173,8 @@ TEST_CASE("The hashes of the splits of a data set and a seed never change") {
   const Scene scene(true);
   const DataSummary summary = load_supernet_module().inspect_data(scene.options);
   CHECK(summary.train_hash == "1b4643acfc43eb981bdf3c9cb3d9a9e345b3b6212fd631e3e4ff8a8425dcc3f3");
-  CHECK(summary.validation_hash == "ce786d72137faea88f3674cec2e56b84ea5a165e2851eccd963a2c3c3ae3c855");
+  CHECK(summary.validation_hash ==
+        "ce786d72137faea88f3674cec2e56b84ea5a165e2851eccd963a2c3c3ae3c855");
 }
 
 TEST_CASE("A colour space trains on CIFAR-10 in both of its forms, to the same weights") {
@@ -187,8 +194,8 @@ head: {width: 32, activation: relu}
   std::vector<double> accuracies;
   for (const char* form : {"binary", "sheets"}) {
     const ConfigDocument document = ConfigDocument::read_text(
-        "{dataset: cifar10, verify: false, validation: 100, calibration: 100, path: " + (folder / form).string() +
-            ", cache: " + (folder / "cache").string() +
+        "{dataset: cifar10, verify: false, validation: 100, calibration: 100, path: " +
+            (folder / form).string() + ", cache: " + (folder / "cache").string() +
             ", augmentation: {crop: 2, randaugment: {operations: 1, magnitude: 3}, cutout: 4}}",
         "c.yaml");
     SupernetOptions options = test::tiny_options(folder / form);
@@ -200,7 +207,7 @@ head: {width: 32, activation: relu}
     CHECK(supernet->data().train == 300);
     accuracies.push_back(supernet->train(no_progress(), kNever).back().top1_largest);
     const auto tests = load_supernet_module().open_test_split(options, folder / form / "ledger");
-    CHECK(tests->images(7, 16).images.shape == network::Shape{7, 3, 16, 16});
+    CHECK(tests->images(0, 7, 16).images.shape == network::Shape{7, 3, 16, 16});
   }
   CHECK(accuracies[0] > 0.4);
   CHECK(accuracies[0] == accuracies[1]);
@@ -214,14 +221,16 @@ TEST_CASE("create refuses bad data, another run's checkpoint and a space for oth
     supernet->train(no_progress(), [&] { return calls++ == 1; });
   }
   scene.options.train.momentum = 0.8;
-  CHECK(message_of<DataError>([&] { scene.create(); })
-            .find("belongs to another configuration: momentum = 0.9") != std::string::npos);
+  CHECK(message_of<DataError>([&] {
+          scene.create();
+        }).find("belongs to another configuration: momentum = 0.9") != std::string::npos);
   scene.options.device = "cuda";
   CHECK(message_of<ConfigError>([&] { scene.create(); }) ==
         "/supernet/device = cuda, expected cpu or auto: this LibTorch has no CUDA");
   scene.options.device = "cpu";
   scene.options.data.path = "/nonexistent";
-  CHECK(message_of<DataError>([&] { scene.create(); }).find("dataset-fashion-mnist") != std::string::npos);
+  CHECK(message_of<DataError>([&] { scene.create(); }).find("dataset-fashion-mnist") !=
+        std::string::npos);
 }
 
 TEST_CASE("Options are read with ranges, and a warm-up that outlasts training is a fault") {
@@ -244,7 +253,8 @@ TEST_CASE("Options are read with ranges, and a warm-up that outlasts training is
   CHECK(options.evaluation.memory_bytes == 100000000);
   CHECK(message_of<ConfigError>([&] { read("supernet:\n  epochs: 2\n  warmup_epochs: 2\n"); }) ==
         "c.yaml:3: /supernet/warmup_epochs = 2, expected less than epochs");
-  CHECK(message_of<ConfigError>([&] { read("supernet:\n  momentun: 0.9\n"); }).find("momentum") != std::string::npos);
+  CHECK(message_of<ConfigError>([&] { read("supernet:\n  momentun: 0.9\n"); }).find("momentum") !=
+        std::string::npos);
 }
 
 TEST_CASE("A trained network is pruned by every criterion, and sparsity shrinks its scales") {
@@ -289,7 +299,8 @@ TEST_CASE("A trained network is pruned by every criterion, and sparsity shrinks 
   };
   Supernet::FineTuneOptions tuning;
   tuning.epochs = 3;
-  const double plain = scales(supernet->fine_tune(whole.model, nullptr, tuning, no_progress()).model);
+  const double plain =
+      scales(supernet->fine_tune(whole.model, nullptr, tuning, no_progress()).model);
   tuning.gamma_sparsity = 0.01;
   const double sparse =
       scales(supernet->fine_tune(whole.model, nullptr, tuning, no_progress()).model);
