@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Compiles (syntax only) what includes LibTorch against the headers of Debian 13 (LibTorch 2.6), and runs the tests of
-# the engines with Debian 13's XNNPACK 2024-11 and ONNX Runtime 1.21 on its own C library. Takes the packages from the
-# mirror that apt uses and unpacks them into build/newer/; installs nothing and needs no root. Exit status 0: everything
-# compiles and passes.
+# Compiles (syntax only) what includes LibTorch, and the example's ONNX Runtime, against the headers of Debian 13
+# (LibTorch 2.6), and runs the tests of the engines with Debian 13's XNNPACK 2024-11 and ONNX Runtime 1.21 on its own C
+# library. Takes the packages from the mirror that apt uses and unpacks them into build/newer/; installs nothing and
+# needs no root. Exit status 0: everything compiles and passes.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 cd "$root"
 
@@ -45,6 +45,8 @@ begin_step "compile against them"
 mapfile -t sources < <(git ls-files 'supernet/*.cpp')
 printf '%s\0' "${sources[@]}" | xargs -0 -n 1 -P "$jobs" bash -c 'compile "$0"'
 echo "${#sources[@]} files compile"
+c++ -std=c++17 -fsyntax-only -isystem "$include/onnxruntime" examples/classify/onnxruntime_network.cpp
+echo "examples/classify compiles with ONNX Runtime"
 
 begin_step "the engines on XNNPACK 2024-11 and ONNX Runtime"
 # Debian 13's libraries need a newer C library than the linker sees; the loader below brings it.

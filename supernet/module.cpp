@@ -20,6 +20,7 @@
 #include "supernet/evaluate/extraction.h"
 #include "supernet/evaluate/subnet_evaluator.h"
 #include "supernet/executor/compute.h"
+#include "supernet/export/torchscript.h"
 #include "supernet/module_entry.h"
 #include "supernet/supernet.h"
 #include "supernet/train/supernet_trainer.h"
@@ -402,6 +403,11 @@ class TorchModule : public SupernetModule {
     options.path = folder.empty() ? default_cifar10_folder() : folder;
     fetch_cifar10(options.path, published_cifar10());
     return options.path;
+  }
+
+  void write_torchscript(const network::Model& model, const std::filesystem::path& file,
+                         const std::map<std::string, std::string>& metadata) override {
+    translated([&] { supernet::write_torchscript(model, file, metadata); });
   }
 };
 

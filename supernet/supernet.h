@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -251,6 +252,11 @@ class SupernetModule {
   /// fetched, or what went wrong.
   virtual std::filesystem::path fetch_data(const std::string& dataset,
                                            const std::filesystem::path& folder) = 0;
+  /// Writes a float model as a TorchScript file, whole or not at all, with `metadata` as its extra
+  /// files; see supernet/export/torchscript.h. \throws ConfigError if the model is quantised;
+  /// DataError naming the file and the reason if it cannot be written.
+  virtual void write_torchscript(const network::Model& model, const std::filesystem::path& file,
+                                 const std::map<std::string, std::string>& metadata = {}) = 0;
 };
 
 /// Loads liblathe_supernet.so: the file named by the environment variable LATHE_SUPERNET_MODULE, or

@@ -12,6 +12,7 @@
 #include "tests/supernet/image_files.h"
 #include "tests/supernet/tiny_data.h"
 #include "tests/support/message_of.h"
+#include "tests/support/quantized_model.h"
 #include "tests/support/random_network.h"
 #include "tests/support/temporary_folder.h"
 
@@ -305,4 +306,18 @@ TEST_CASE("A trained network is pruned by every criterion, and sparsity shrinks 
   const double sparse =
       scales(supernet->fine_tune(whole.model, nullptr, tuning, no_progress()).model);
   CHECK(sparse < 0.98 * plain);
+}
+
+TEST_CASE("The module writes TorchScript for programs that know no LibTorch") {
+  const test::TemporaryFolder folder;
+  const network::Model model = test::random_model(Rng(8));
+  SupernetModule& module = load_supernet_module();
+  module.write_torchscript(model, folder / "export/model.pt", {{"lathe.space", "tiny"}});
+  CHECK(read_file(folder / "export/model.pt").find("extra/lathe.space") != std::string::npos);
+  module.write_torchscript(model, folder / "model.pt");
+  CHECK(read_file(folder / "model.pt").find("extra/lathe.space") == std::string::npos);
+  const network::Model integers = test::quantized_model(model, Rng(8));
+  CHECK(message_of<ConfigError>([&] { module.write_torchscript(integers, folder / "int8.pt"); })
+            .find("the model is quantised to int8, expected a float one") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(folder / "int8.pt"));
 }
