@@ -174,6 +174,8 @@ void add_result_commands(CLI::App& app, Arguments& arguments) {
   exported->add_flag("--check", arguments.exported.check,
                      "Compare LibTorch with ONNX Runtime on test images (export.check_images); "
                      "refuse above 1e-4. Needs the data set");
+  exported->add_flag("--torchscript", arguments.exported.torchscript,
+                     "Write float networks as model.torchscript.pt, too (torch::jit::load)");
   exported->footer("Example: lathe export runs/quickstart --pick knee --out deploy --check");
   exported->callback([&] { arguments.chosen = [&] { export_command(arguments.exported); }; });
 

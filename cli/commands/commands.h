@@ -64,6 +64,7 @@ struct ExportArguments {
   std::string pick = "all";      ///< best, fastest, knee, all, an id, or "latency@pi4<=20ms"
   std::filesystem::path output;  ///< folder; empty: RUN/picked
   bool check = false;            ///< parity against ONNX Runtime on test images
+  bool torchscript = false;      ///< float networks as TorchScript, too
 };
 
 /// `lathe export RUN`: copies the picked networks' files, optionally checking them.

@@ -45,6 +45,21 @@ void check(const std::filesystem::path& run, const report::FrontNetwork& network
               static_cast<long long>(parity.images), parity.max_abs_error);
 }
 
+/// LibTorch runs float networks only: an int8 one is left to its ONNX file.
+void write_torchscript(const std::filesystem::path& run, const report::FrontNetwork& network,
+                       const std::filesystem::path& folder) {
+  const auto model = network::read_onnx_file(run / "export" / network.id / "model.onnx");
+  if (model.quantization) {
+    std::printf("%s: in int8, which TorchScript does not hold: model.onnx alone\n",
+                network.id.c_str());
+    return;
+  }
+  const auto target = folder / "model.torchscript.pt";
+  supernet::load_supernet_module().write_torchscript(
+      model, target, {{"lathe.architecture", network.architecture}});
+  std::printf("%s\n", target.c_str());
+}
+
 }  // namespace
 
 void export_command(const ExportArguments& arguments) {
@@ -64,6 +79,7 @@ void export_command(const ExportArguments& arguments) {
       write_file_atomically(target, read_file(source));
       std::printf("%s\n", target.c_str());
     }
+    if (arguments.torchscript) write_torchscript(arguments.run, network, output / network.id);
   }
 }
 

@@ -144,6 +144,12 @@ TEST_CASE("every step is applied, measured and reported, and its files run elsew
   INFO(picked.second);
   CHECK(picked.first == 0);
   CHECK(read_file(folder / "out" / "net-01-int8" / "model.onnx") == read_file(file));
+  const auto scripts = test::run_program({kLathe, "export", run.string(), "--pick", "all",
+                                          "--torchscript", "--out", (folder / "out").string()});
+  INFO(scripts.second);
+  CHECK(scripts.first == 0);
+  CHECK(std::filesystem::file_size(folder / "out" / "net-01" / "model.torchscript.pt") > 10000);
+  CHECK_FALSE(std::filesystem::exists(folder / "out" / "net-01-int8" / "model.torchscript.pt"));
 
   const std::string whole = read_file(file);
   write_file_atomically(folder / "half.onnx", whole.substr(0, whole.size() / 2));
