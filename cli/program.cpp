@@ -72,6 +72,7 @@ struct Arguments {
   bool doctor = false;
   MeasureArguments measure;
   ExportArguments exported;
+  CompressArguments compress;
   ReportArguments report;
   RankArguments rank;
   MeasurementsArguments measurements;
@@ -178,6 +179,27 @@ void add_result_commands(CLI::App& app, Arguments& arguments) {
                      "Write float networks as model.torchscript.pt, too (torch::jit::load)");
   exported->footer("Example: lathe export runs/quickstart --pick knee --out deploy --check");
   exported->callback([&] { arguments.chosen = [&] { export_command(arguments.exported); }; });
+
+  CLI::App* compress = app.add_subcommand(
+      "compress", "Prune and quantise a trained network that lathe did not find");
+  CompressArguments& asked = arguments.compress;
+  compress->add_option("model", asked.model, "ONNX file of a float network of lathe's operators")
+      ->required();
+  compress->add_option("--data", asked.data,
+                       "Data set it was trained on: fashion_mnist, mnist, cifar10, cifar100 "
+                       "(others by --config); images are normalised to mean 0 and deviation 1");
+  compress->add_option("--prune", asked.prune,
+                       "Remove channels until this holds, such as \"macs x0.5\" or "
+                       "\"latency@local <= 2ms\"; fine-tuned between the rounds");
+  compress->add_flag("--int8", asked.int8, "Then quantise to int8");
+  compress->add_option("--config", asked.config,
+                       "Sections data, supernet (batch, momentum, ...), compress and devices, as "
+                       "in docs/configuration.md");
+  compress->add_option("--set", asked.overrides, "Override a key of it (repeatable)");
+  compress->add_option("--out", asked.output, "Folder for the files")->default_val("compressed");
+  compress->footer(
+      "Example: lathe compress model.onnx --data fashion_mnist --prune \"macs x0.5\" --int8");
+  compress->callback([&] { arguments.chosen = [&] { compress_command(asked); }; });
 
   CLI::App* report = app.add_subcommand("report", "Write report.html anew and print the front");
   report->add_option("run", arguments.report.run, "Run folder")->required();

@@ -70,6 +70,19 @@ struct ExportArguments {
 /// `lathe export RUN`: copies the picked networks' files, optionally checking them.
 void export_command(const ExportArguments& arguments);
 
+struct CompressArguments {
+  std::filesystem::path model;   ///< an ONNX file of a float network
+  std::filesystem::path config;  ///< sections data, supernet, compress, devices; empty: defaults
+  std::vector<std::string> overrides;
+  std::string data;   ///< data.dataset; empty: the config's
+  std::string prune;  ///< compress.prune.target; empty: the config's
+  bool int8 = false;  ///< compress.quantize
+  std::filesystem::path output;
+};
+
+/// `lathe compress MODEL.onnx`: prunes and quantises a network that lathe did not find.
+void compress_command(const CompressArguments& arguments);
+
 struct ReportArguments {
   std::filesystem::path run;
   std::filesystem::path output;  ///< empty: RUN/report.html

@@ -4,6 +4,7 @@
 #include "cli/commands/commands.h"
 #include "cli/pipeline/exporter.h"
 #include "cli/pipeline/open_supernet.h"
+#include "cli/pipeline/parity.h"
 #include "cli/pipeline/pick_rule.h"
 #include "cli/pipeline/run_config.h"
 #include "cli/report/front_table.h"

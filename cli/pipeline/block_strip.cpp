@@ -36,6 +36,9 @@ void include_node(const network::Network& network, const network::Node& node, Ex
     block.kernel = std::max(block.kernel, conv->kernel);
     const bool on_image = network.node(node.inputs[0]).shape.at(2) > 1;
     if (on_image) extent.widest = std::max(extent.widest, conv->out_channels);
+    if (block.activation.empty() && conv->activation != network::ActivationKind::Identity) {
+      block.activation = network::to_string(conv->activation);
+    }
   }
   if (const auto* activation = std::get_if<network::Activation>(&node.op)) {
     if (block.activation.empty()) block.activation = network::to_string(activation->kind);
@@ -46,8 +49,8 @@ void include_node(const network::Network& network, const network::Node& node, Ex
 }  // namespace
 
 std::vector<report::Block> block_strip(const search::SearchSpace& space,
-                                       const search::Architecture& architecture) {
-  const network::Network network = space.lower(architecture);
+                                       const search::Architecture& architecture,
+                                       const network::Network& network) {
   const std::vector<int64_t> macs = network::node_macs(network);
   const auto total = static_cast<double>(network::cost(network).macs);
   std::vector<Extent> extents;

@@ -1,19 +1,18 @@
 #include "cli/pipeline/exporter.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "cli/pipeline/front_selection.h"
+#include "cli/pipeline/parity.h"
+#include "cli/pipeline/preprocessing.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "network/architecture_json.h"
 #include "network/onnx.h"
 #include "network/onnx_check.h"
-#include "network/onnx_runtime_check.h"
 #include "network/passes.h"
 #include "search/archive/pareto_archive.h"
 
@@ -69,32 +68,8 @@ std::vector<std::filesystem::path> network_folders(const std::filesystem::path& 
   return folders;
 }
 
-/// What a program must do with an image before the network sees it, and what the outputs mean.
-std::string preprocessing(const supernet::DataSummary& data, const network::Shape& input) {
-  nlohmann::ordered_json json;
-  json["input"] = {{"layout", "NCHW"},
-                   {"channels", input.at(1)},
-                   {"height", input.at(2)},
-                   {"width", input.at(3)}};
-  json["color"] = input.at(1) == 1 ? "grey" : "rgb";
-  json["scale"] = "pixels divided by 255, then (x - mean) / std per channel";
-  json["mean"] = data.mean;
-  json["std"] = data.standard_deviation;
-  json["classes"] = data.class_names;
-  return json.dump(1) + "\n";
-}
-
-size_t argmax(const float* values, size_t count) {
-  return static_cast<size_t>(std::max_element(values, values + count) - values);
-}
-
-/// The first `count` of a tensor's outermost dimension.
-network::Tensor first_rows(const network::Tensor& tensor, int64_t count) {
-  network::Tensor first{tensor.shape, {}};
-  first.shape[0] = count;
-  const auto size = static_cast<std::ptrdiff_t>(network::element_count(first.shape));
-  first.values.assign(tensor.values.begin(), tensor.values.begin() + size);
-  return first;
+std::string without_weights(const std::string& onnx) {
+  return network::to_onnx_without_weights(network::import_onnx(onnx).network, 1);
 }
 
 }  // namespace
@@ -306,7 +281,7 @@ void Exporter::write_files(const ChosenNetwork& network, const network::Model& d
   write_file_atomically(folder(network) / kModelFile, onnx);
   write_file_atomically(folder(network) / "architecture.json", network::to_json(deployed.network));
   write_file_atomically(folder(network) / "preprocessing.json",
-                        preprocessing(data, deployed.network.input_shape()));
+                        preprocessing_json(data, deployed.network.input_shape()));
 }
 
 bool Exporter::write_float(const ChosenNetwork& network, NetworkResult& result,
@@ -371,12 +346,12 @@ void Exporter::confirm_file(const ChosenNetwork& network, const std::string& fil
     latency::MeasurementPlan plan = device.plan;
     plan.target_half_width = config_.exported.confirm_half_width;
     plan.budget_s = config_.exported.confirm_budget_s;
-    // int8 does not run a file of floats: there the network is measured as it was in the search,
-    // without weights.
+    // int8 does not run a file of floats: there the network is measured as those of the search
+    // were, without weights.
     const bool runs_file = precision != latency::Precision::Int8 || precision == network.precision;
-    const auto measured =
-        evaluators.measure_again(device.name, network.evaluated.candidate.architecture,
-                                 runs_file ? onnx : std::string(), plan, precision);
+    const auto measured = evaluators.measure_again(
+        device.name, network.evaluated.candidate.architecture,
+        runs_file || onnx.empty() ? onnx : without_weights(onnx), plan, precision);
     if (!measured.ok()) {
       throw DeviceError("device " + device.name + ": confirming " + network.id + ": " +
                         to_string(measured.failure().kind) + ": " + measured.failure().message);
@@ -394,57 +369,21 @@ void Exporter::confirm(const ChosenNetwork& network, Evaluators& evaluators) {
   }
 }
 
-void Exporter::test_int8(const ChosenNetwork& network, NetworkResult& result,
-                         Evaluators& evaluators, supernet::TestSplit& test_split) const {
-  const std::string onnx = read_file(folder(network) / kModelFile);
-  const network::Network subnet = network::import_onnx(onnx).network;
-  const int64_t resolution = subnet.input_shape().at(2);
-  const latency::DeviceConfig device = config_.boards().front();
-  const int64_t check_images = config_.exported.check ? config_.exported.check_images : 0;
-  // As many at once as fit into a message, whatever their size.
-  constexpr int64_t kBytesAtOnce = int64_t{16} << 20;
-  const int64_t at_once =
-      std::max<int64_t>(1, kBytesAtOnce / (4 * network::element_count(subnet.input_shape())));
-  int64_t images = 0;
-  int64_t correct = 0;
-  ParityResult parity;
-  for (;;) {
-    const supernet::LabelledImages part = test_split.images(images, at_once, resolution);
-    if (part.labels.empty()) break;
-    const network::Tensor logits = evaluators.run(device.name, onnx, part.images);
-    const auto classes = static_cast<size_t>(logits.shape.at(1));
-    for (size_t i = 0; i < part.labels.size(); ++i) {
-      const auto best = static_cast<int64_t>(argmax(logits.values.data() + i * classes, classes));
-      correct += best == part.labels[i] ? 1 : 0;
-    }
-    if (parity.images < check_images) {
-      const auto checked_here =
-          std::min(check_images - parity.images, static_cast<int64_t>(part.labels.size()));
-      const ParityResult checked =
-          check_parity(network.id, onnx, network.precision, device.engine + " on " + device.name,
-                       first_rows(logits, checked_here), first_rows(part.images, checked_here));
-      const auto seen = static_cast<double>(parity.images);
-      const auto more = static_cast<double>(checked.images);
-      parity.top1_agreement =
-          (seen * parity.top1_agreement + more * checked.top1_agreement) / (seen + more);
-      parity.max_abs_error = std::max(parity.max_abs_error, checked.max_abs_error);
-      parity.runtime = checked.runtime;
-      parity.images += checked.images;
-    }
-    images += static_cast<int64_t>(part.labels.size());
-  }
-  result.test = search::accuracy_estimate(correct, images);
-  if (check_images > 0) result.parity = parity;
-  write_network_result(folder(network) / "result.json", result);
-}
-
 void Exporter::test(const ChosenNetwork& network, supernet::Supernet& supernet,
                     Evaluators& evaluators, supernet::TestSplit& test_split) {
   NetworkResult result = load(network);
-  if (network.precision == latency::Precision::Int8) {
-    return test_int8(network, result, evaluators, test_split);
-  }
   const std::string onnx = read_file(folder(network) / kModelFile);
+  const int64_t check_images = config_.exported.check ? config_.exported.check_images : 0;
+  if (network.precision == latency::Precision::Int8) {
+    const latency::DeviceConfig board = config_.boards().front();
+    const EngineTest tested = test_on_engine(
+        network.id, onnx, board.engine + " on " + board.name,
+        [&](const network::Tensor& images) { return evaluators.run(board.name, onnx, images); },
+        test_split, check_images);
+    result.test = tested.accuracy;
+    result.parity = tested.parity;
+    return write_network_result(folder(network) / "result.json", result);
+  }
   const network::Model model = network::import_onnx(onnx);
   if (!result.test) {
     result.test = test_split.accuracy(model);
@@ -452,50 +391,10 @@ void Exporter::test(const ChosenNetwork& network, supernet::Supernet& supernet,
   }
   if (tested(network)) return;
   const int64_t resolution = model.network.input_shape().at(2);
-  const network::Tensor images =
-      test_split.images(0, config_.exported.check_images, resolution).images;
+  const network::Tensor images = test_split.images(0, check_images, resolution).images;
   result.parity = check_parity(network.id, onnx, network.precision, "LibTorch",
                                supernet.logits(model, images), images);
   write_network_result(folder(network) / "result.json", result);
-}
-
-ParityResult check_parity(const std::string& name, const std::string& onnx,
-                          latency::Precision precision, const std::string& other,
-                          const network::Tensor& logits, const network::Tensor& images) {
-  const network::Tensor runtime = network::run_with_onnx_runtime(onnx, images);
-  if (runtime.shape != logits.shape) {
-    throw DataError(name + ": ONNX Runtime's output is " + network::to_string(runtime.shape) +
-                    ", expected that of " + other + ", " + network::to_string(logits.shape));
-  }
-  ParityResult parity;
-  parity.runtime = "ONNX Runtime";
-  parity.images = images.shape.at(0);
-  const auto classes = static_cast<size_t>(logits.shape.at(1));
-  int64_t agreed = 0;
-  for (int64_t image = 0; image < parity.images; ++image) {
-    const float* a = logits.values.data() + static_cast<size_t>(image) * classes;
-    const float* b = runtime.values.data() + static_cast<size_t>(image) * classes;
-    for (size_t c = 0; c < classes; ++c) {
-      const double error = std::abs(static_cast<double>(a[c]) - static_cast<double>(b[c]));
-      if (std::isnan(error) || error > parity.max_abs_error) parity.max_abs_error = error;
-    }
-    agreed += argmax(a, classes) == argmax(b, classes) ? 1 : 0;
-  }
-  parity.top1_agreement = static_cast<double>(agreed) / static_cast<double>(parity.images);
-  const std::string counted = "top-1 agrees on " + std::to_string(agreed) + " of " +
-                              std::to_string(parity.images) + " images, expected ";
-  if (precision == latency::Precision::Int8) {
-    if (!(parity.top1_agreement >= kLeastInt8Agreement)) {
-      throw DataError(name + ": " + parity.runtime + " and " + other + " disagree: " + counted +
-                      "at least " + std::to_string(kLeastInt8Agreement));
-    }
-  } else if (!(parity.max_abs_error <= kParityTolerance) || agreed != parity.images) {
-    throw DataError(name + ": " + parity.runtime + " and " + other +
-                    " disagree: largest difference of logits " +
-                    std::to_string(parity.max_abs_error) + ", expected at most " +
-                    std::to_string(kParityTolerance) + "; " + counted + "all");
-  }
-  return parity;
 }
 
 }  // namespace lathe::cli

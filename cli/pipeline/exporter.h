@@ -105,27 +105,10 @@ class Exporter {
   void confirm_file(const ChosenNetwork& network, const std::string& file, NetworkResult& result,
                     std::map<std::string, NetworkResult::Confirmation>& confirmed,
                     Evaluators& evaluators) const;
-  void test_int8(const ChosenNetwork& network, NetworkResult& result, Evaluators& evaluators,
-                 supernet::TestSplit& test_split) const;
 
   const RunConfig& config_;
   std::filesystem::path export_folder_;
   Compressor compressor_;
 };
-
-/// Largest difference of logits that parity of float networks allows.
-constexpr double kParityTolerance = 1e-4;
-/// Least share of images on which int8 networks must agree: runtimes round sums in their own way,
-/// which decides between two classes that are as good as equal.
-constexpr double kLeastInt8Agreement = 0.99;
-
-/// Runs `onnx` in ONNX Runtime on `images` and compares with the logits that `other` ("LibTorch",
-/// an engine) gave.
-/// \throws DataError naming `name` if a logit differs by more than kParityTolerance or a top-1
-/// class differs (int8: if classes agree on less than kLeastInt8Agreement), or if ONNX Runtime
-/// cannot be run (how to install it is in the message).
-ParityResult check_parity(const std::string& name, const std::string& onnx,
-                          latency::Precision precision, const std::string& other,
-                          const network::Tensor& logits, const network::Tensor& images);
 
 }  // namespace lathe::cli

@@ -12,6 +12,7 @@
 #include "cli/pipeline/summary_values.h"
 #include "core/clock.h"
 #include "core/file.h"
+#include "network/architecture_json.h"
 #include "search/archive/dominance.h"
 
 namespace lathe::cli {
@@ -120,6 +121,15 @@ std::vector<report::NetworkStep> steps_of(const NetworkResult& result,
   return steps;
 }
 
+/// As it was searched; with fewer channels, if some were pruned.
+network::Network delivered_network(const ChosenNetwork& network, const SummarySources& sources) {
+  if (!sources.exporter.load(sources.exporter.in_float(network)).was_pruned) {
+    return sources.config.space->lower(network.evaluated.candidate.architecture);
+  }
+  const auto file = sources.exporter.folder(network) / "architecture.json";
+  return network::network_from_json(read_file(file));
+}
+
 report::FrontNetwork front_network_of(const ChosenNetwork& network, const SummarySources& sources) {
   const RunConfig& config = sources.config;
   const NetworkResult result = sources.exporter.load(network);
@@ -158,7 +168,8 @@ report::FrontNetwork front_network_of(const ChosenNetwork& network, const Summar
   }
   if (counted.candidate.network) {
     front.resolution = counted.candidate.network->input_shape().at(2);
-    front.blocks = block_strip(*config.space, network.evaluated.candidate.architecture);
+    front.blocks = block_strip(*config.space, network.evaluated.candidate.architecture,
+                               delivered_network(network, sources));
   }
   return front;
 }
@@ -317,8 +328,33 @@ report::Search search_of(const SummarySources& sources) {
   return search;
 }
 
-std::vector<std::string> warnings_of(const report::RunSummary& summary) {
+/// A line for each device on which int8 does not pay.
+std::vector<std::string> slow_int8(const report::RunSummary& summary) {
   std::vector<std::string> warnings;
+  for (const report::Device& device : summary.devices) {
+    int64_t slower = 0;
+    int64_t all = 0;
+    for (size_t i = 0; i < summary.front.size(); ++i) {
+      if (!report::is_continued(summary, i)) continue;
+      const report::Latency* fp32 = report::best_latency(summary.front[i], device.name);
+      const report::Latency* int8 = report::best_latency(summary.front[i + 1], device.name);
+      if (fp32 == nullptr || int8 == nullptr) continue;
+      ++all;
+      if (int8->median_ms >= fp32->median_ms) ++slower;
+    }
+    if (slower == 0) continue;
+    warnings.push_back("int8 is not faster than fp32 on " + device.name + " for " +
+                       std::to_string(slower) + " of " + std::to_string(all) +
+                       " networks: " + device.engine + " " + device.engine_version +
+                       " multiplies bytes no faster than floats on this processor, or the "
+                       "networks are too small to pay for the rounding; a board with dot-product "
+                       "instructions may differ");
+  }
+  return warnings;
+}
+
+std::vector<std::string> warnings_of(const report::RunSummary& summary) {
+  std::vector<std::string> warnings = slow_int8(summary);
   for (const report::FrontNetwork& network : summary.front) {
     if (!network.feasible) {
       warnings.push_back(network.id +

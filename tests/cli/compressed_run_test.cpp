@@ -151,6 +151,31 @@ TEST_CASE("every step is applied, measured and reported, and its files run elsew
   CHECK(std::filesystem::file_size(folder / "out" / "net-01" / "model.torchscript.pt") > 10000);
   CHECK_FALSE(std::filesystem::exists(folder / "out" / "net-01-int8" / "model.torchscript.pt"));
 
+  // A file of which nothing is known but that it is a trained network.
+  const auto given = run / "export" / "net-01" / "model.onnx";
+  const auto compressed = test::run_program({kLathe,          "compress",
+                                             given.string(),  "--data",
+                                             "fashion_mnist", "--prune",
+                                             "macs x0.8",     "--int8",
+                                             "--set",         "data.train_limit=2000",
+                                             "--set",         "data.validation=500",
+                                             "--set",         "data.calibration=250",
+                                             "--set",         "compress.prune.rounds=1",
+                                             "--set",         "compress.prune.finetune_epochs=0.25",
+                                             "--out",         (folder / "small").string()});
+  INFO(compressed.second);
+  REQUIRE(compressed.first == 0);
+  const Json rows = Json::parse(read_file(folder / "small" / "compress.json"));
+  REQUIRE(rows.size() == 3);
+  CHECK(rows.at(0).at("macs") == front.at(0).at("macs"));
+  CHECK(rows.at(0).at("test_top1") == front.at(0).at("test").at("top1"));
+  CHECK(rows.at(1).at("macs").get<double>() <= 0.8 * rows.at(0).at("macs").get<double>());
+  CHECK(rows.at(2).at("top1_agreement_with_onnx_runtime").get<double>() >= 0.99);
+  CHECK(std::filesystem::file_size(folder / "small" / "model-int8.onnx") > 1000);
+  CHECK_FALSE(std::filesystem::exists(folder / "small" / "work"));
+  CHECK(test::run_program({kLathe, "compress", given.string(), "--data", "fashion_mnist"}).first ==
+        2);
+
   const std::string whole = read_file(file);
   write_file_atomically(folder / "half.onnx", whole.substr(0, whole.size() / 2));
   const auto refused = test::run_program({kLathe, "measure", (folder / "half.onnx").string()});
@@ -158,39 +183,37 @@ TEST_CASE("every step is applied, measured and reported, and its files run elsew
   CHECK(refused.first == 3);
   CHECK(refused.second.find("half.onnx") != std::string::npos);
 
-  SUBCASE("kill -9 at any moment changes no delivered file") {
-    const auto config = write_config(folder, "killed");
-    Rng rng(5);
-    int kills = 0;
-    int status = -1;
-    for (int attempt = 0; attempt < 40 && status != 0; ++attempt) {
-      test::ChildProcess process({kLathe, "run", config.string()});
-      const auto patience =
-          std::chrono::milliseconds(attempt < 12 ? rng.integer(500, 3000) : 600000);
-      const auto end = std::chrono::steady_clock::now() + patience;
-      while (!process.ended() && std::chrono::steady_clock::now() < end) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(5));
-      }
-      if (!process.ended()) {
-        process.kill(SIGKILL);
-        ++kills;
-      }
-      status = process.wait();
-      INFO(process.output());
-      REQUIRE((status == 0 || status == -SIGKILL));
+  // Kill -9 at any moment changes no delivered file.
+  const auto config = write_config(folder, "killed");
+  Rng rng(5);
+  int kills = 0;
+  int status = -1;
+  for (int attempt = 0; attempt < 40 && status != 0; ++attempt) {
+    test::ChildProcess process({kLathe, "run", config.string()});
+    const auto patience = std::chrono::milliseconds(attempt < 12 ? rng.integer(500, 3000) : 600000);
+    const auto end = std::chrono::steady_clock::now() + patience;
+    while (!process.ended() && std::chrono::steady_clock::now() < end) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
-    CHECK(status == 0);
-    CHECK(kills >= 5);
-    CHECK(models_of(folder / "killed") == models_of(run));
+    if (!process.ended()) {
+      process.kill(SIGKILL);
+      ++kills;
+    }
+    status = process.wait();
+    INFO(process.output());
+    REQUIRE((status == 0 || status == -SIGKILL));
   }
-  SUBCASE("without int8 the same networks stay, and nothing is made again") {
-    const auto models = models_of(run);
-    const auto again = test::run_program(
-        {kLathe, "run", (folder / "run.yaml").string(), "--set", "compress.quantize=none"});
-    INFO(again.second);
-    REQUIRE(again.first == 0);
-    const auto left = models_of(run);
-    CHECK(2 * left.size() == models.size());
-    for (const auto& [id, model] : left) CHECK(model == models.at(id));
-  }
+  CHECK(status == 0);
+  CHECK(kills >= 5);
+  CHECK(models_of(folder / "killed") == models_of(run));
+
+  // Without int8 the same networks stay, and nothing is made again.
+  const auto models = models_of(run);
+  const auto again = test::run_program(
+      {kLathe, "run", (folder / "run.yaml").string(), "--set", "compress.quantize=none"});
+  INFO(again.second);
+  REQUIRE(again.first == 0);
+  const auto left = models_of(run);
+  CHECK(2 * left.size() == models.size());
+  for (const auto& [id, model] : left) CHECK(model == models.at(id));
 }

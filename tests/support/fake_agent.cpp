@@ -283,9 +283,9 @@ class Service final : public v1::DeviceAgent::Service {
       default:
         break;
     }
-    constexpr double kProgress_s = 0.05;  // as often as an agent tells of its blocks
+    constexpr double kProgress_s = 0.25;  // as often as an agent tells of its blocks
     for (double ran_s = 0.0; ran_s < options_.run_s && !stopping_; ran_s += kProgress_s) {
-      record_.changed.wait_for(lock, 50ms, [&] { return stopping_.load(); });
+      record_.changed.wait_for(lock, 250ms, [&] { return stopping_.load(); });
       writer.Write(response);
     }
     *response.mutable_result() = run_once(request);
