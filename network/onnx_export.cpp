@@ -3,6 +3,8 @@
 #include <cmath>
 #include <map>
 #include <set>
+#include <string>
+#include <tuple>
 #include <utility>
 
 #include "network/onnx.h"
@@ -51,11 +53,14 @@ class GraphWriter {
       if (scales == quantization_->weights.end()) continue;
       const std::string& before = network_.node(node.inputs[0]).name;
       const float input_scale = quantization_->outputs.at(before).scale;
-      write_quantized_weight(graph_, quantized_names(node.parameters[0].name),
-                             weights.at(node.parameters[0].name), scales->second);
+      const Shape channels = {static_cast<int64_t>(scales->second.size())};
+      const std::string& weight = node.parameters[0].name;
+      write_quantized_weight(graph_, quantized_names(weight, onnx::TensorProto::INT8, channels),
+                             weights.at(weight), scales->second);
       if (node.parameters.size() < 2) continue;
-      write_quantized_bias(graph_, quantized_names(node.parameters[1].name),
-                           weights.at(node.parameters[1].name), input_scale, scales->second);
+      const std::string& bias = node.parameters[1].name;
+      write_quantized_bias(graph_, quantized_names(bias, onnx::TensorProto::INT32, channels),
+                           weights.at(bias), input_scale, scales->second);
     }
   }
 
@@ -175,18 +180,28 @@ class GraphWriter {
     return quantization_ != nullptr && quantization_->outputs.count(node.name) != 0;
   }
 
-  QuantizedNames quantized_names(const std::string& value) {
-    return {value, unique_name(value + "/integers"), unique_name(value + "/scale"),
-            unique_name(value + "/zero_point")};
+  /// What only the rounding needs has short names, and equal zero points are one tensor: in a small
+  /// network they would be half of the file.
+  QuantizedNames quantized_names(const std::string& value, int type, const Shape& shape,
+                                 int32_t zero_point = 0) {
+    const std::string number = std::to_string(++quantized_values_);
+    std::string& zero = zero_points_[{type, shape, zero_point}];
+    if (zero.empty()) {
+      zero = unique_name("z" + number);
+      write_zero_points(graph_, zero, type, shape, zero_point);
+    }
+    return {value, unique_name("q" + number), unique_name("s" + number), zero};
   }
 
   /// Passes the current node's value through its integers.
   void quantize_output() {
     std::string& value = values_[static_cast<size_t>(node_->id)];
     const bool is_result = network_.output() == node_->id;
-    QuantizedNames names = quantized_names(node_->name);
+    const TensorScale& scale = quantization_->outputs.at(node_->name);
+    QuantizedNames names =
+        quantized_names(node_->name, onnx::TensorProto::INT8, {}, scale.zero_point);
     names.value = is_result ? output_name_ : unique_name(node_->name + "/rounded");
-    write_quantized_value(graph_, names, value, quantization_->outputs.at(node_->name));
+    write_quantized_value(graph_, names, value, scale);
     value = names.value;
   }
 
@@ -354,6 +369,9 @@ class GraphWriter {
   const Node* node_ = nullptr;       ///< being written
   std::vector<std::string> values_;  ///< by NodeId
   std::set<std::string> used_names_;
+  int64_t quantized_values_ = 0;
+  /// By type of onnx::TensorProto, shape and value.
+  std::map<std::tuple<int, Shape, int32_t>, std::string> zero_points_;
   std::string input_name_;
   std::string output_name_;
   std::string relu6_low_;

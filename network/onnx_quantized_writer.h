@@ -18,8 +18,12 @@ struct QuantizedNames {
   std::string value;  ///< the floats that DequantizeLinear makes
   std::string integers;
   std::string scale;
-  std::string zero_point;
+  std::string zero_point;  ///< an initialiser that is there already
 };
+
+/// Adds zero points of one `value`: int8 or int32 (`type` of onnx::TensorProto).
+void write_zero_points(onnx::GraphProto& graph, const std::string& name, int type,
+                       const std::vector<int64_t>& shape, int32_t value);
 
 /// Adds a weight as int8 values and a DequantizeLinear along axis 0.
 void write_quantized_weight(onnx::GraphProto& graph, const QuantizedNames& names,
