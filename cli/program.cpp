@@ -174,7 +174,8 @@ void add_result_commands(CLI::App& app, Arguments& arguments) {
                        "Folder for the files (default: RUN/picked)");
   exported->add_flag("--check", arguments.exported.check,
                      "Compare LibTorch with ONNX Runtime on test images (export.check_images); "
-                     "refuse above 1e-4. Needs the data set");
+                     "refuse above 1e-4 (int8: below 99 % of equal classes). "
+                     "Needs the data set");
   exported->add_flag("--torchscript", arguments.exported.torchscript,
                      "Write float networks as model.torchscript.pt, too (torch::jit::load)");
   exported->footer("Example: lathe export runs/quickstart --pick knee --out deploy --check");
@@ -193,8 +194,8 @@ void add_result_commands(CLI::App& app, Arguments& arguments) {
                        "\"latency@local <= 2ms\"; fine-tuned between the rounds");
   compress->add_flag("--int8", asked.int8, "Then quantise to int8");
   compress->add_option("--config", asked.config,
-                       "Sections data, supernet (batch, momentum, ...), compress and devices, as "
-                       "in docs/configuration.md");
+                       "Sections data, supernet (batch, momentum, ...), compress (prune, "
+                       "quantize) and devices, as in docs/configuration.md");
   compress->add_option("--set", asked.overrides, "Override a key of it (repeatable)");
   compress->add_option("--out", asked.output, "Folder for the files")->default_val("compressed");
   compress->footer(

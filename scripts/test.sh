@@ -8,7 +8,7 @@ begin_step "install packages"
 scripts/install.sh
 
 begin_step "configure release"
-cmake --preset release -DLATHE_WERROR=ON
+cmake --preset release -DLATHE_WERROR=ON -DLATHE_BUILD_BENCHMARKS=ON  # the studies of experiments/, too: nothing else builds them
 
 begin_step "build release"
 cmake --build --preset release --parallel "$jobs"

@@ -119,8 +119,9 @@ class Compression {
     const supernet::ExtractedModel given = supernet_->calibrate(model);
     const auto classes = static_cast<double>(model.network.output_shape().at(1));
     if (given.validation.top1 < 1.5 / classes) warn_of_chance(given.validation.top1);
-    add("given", "", network::deploy(model), given.validation);
-    network::Model pruned = model;
+    // Batch norms are those of the calibration split from here on.
+    add("given", "", network::deploy(given.model), given.validation);
+    network::Model pruned = given.model;
     if (config_.prune.enabled() && !prune(pruned)) return false;
     if (config_.quantize.enabled) quantize(pruned);
     for (Stage& stage : stages_) test(stage);
@@ -170,9 +171,11 @@ class Compression {
     if (!file.empty()) write_file_atomically(arguments_.output / file, onnx);
     Stage stage{name, file, std::move(deployed), validation, {}, {}, {}, {}};
     stage.bytes = static_cast<int64_t>(onnx.size());
-    const auto precision = stage.deployed.quantization ? std::optional(latency::Precision::Int8)
-                                                       : std::optional<latency::Precision>();
     for (const latency::DeviceConfig& device : config_.devices) {
+      const bool in_floats = device.precision != latency::Precision::Int8;
+      const auto precision = stage.deployed.quantization ? latency::Precision::Int8
+                             : in_floats                 ? device.precision
+                                                         : latency::Precision::Fp32;
       auto measured = fleet_.measure_model(device.name, onnx, device.plan, precision);
       if (!measured.ok()) {
         throw DeviceError("device " + device.name + ": measuring the " + name + " network: " +
@@ -225,8 +228,8 @@ class Compression {
       for (size_t d = 0; d < config_.devices.size(); ++d) {
         const latency::LatencyEstimate& estimate = stage.latencies[d];
         char text[64];
-        std::snprintf(text, sizeof(text), "%.4g [%.4g, %.4g]", estimate.median_ms, estimate.interval_ms.low,
-                      estimate.interval_ms.high);
+        std::snprintf(text, sizeof(text), "%.4g [%.4g, %.4g]", estimate.median_ms,
+                      estimate.interval_ms.low, estimate.interval_ms.high);
         cells.emplace_back(text);
         latencies[config_.devices[d].name] = Json::parse(latency::to_json(estimate));
       }

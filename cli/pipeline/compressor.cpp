@@ -44,7 +44,7 @@ std::string distil_recipe(const DistilOptions& distil) {
   return all;
 }
 
-std::string prune_recipe(const supernet::PruneOptions& prune) {
+std::string prune_recipe(const supernet::PruneOptions& prune, const DistilOptions& distil) {
   std::string all = "; pruned to " + (prune.target ? to_string(*prune.target) : "the floor");
   if (prune.accuracy_drop) all += ", drop at most " + significant(*prune.accuracy_drop);
   all += std::string(", ") + network::to_string(prune.criterion) + " " +
@@ -52,6 +52,10 @@ std::string prune_recipe(const supernet::PruneOptions& prune) {
          std::to_string(prune.channel_multiple) + ", " + std::to_string(prune.images) +
          " images, " + std::to_string(prune.rounds) + " rounds of " +
          significant(prune.finetune_epochs) + " epochs at " + significant(prune.learning_rate);
+  // Of distillation it stands there already.
+  if (distil.epochs == 0.0 && distil.teachers != DistilOptions().teachers) {
+    all += ", teacher " + (distil.teachers.empty() ? "none" : distil.teachers.front());
+  }
   if (prune.sparsity > 0.0) {
     all += ", sparsity " + significant(prune.sparsity) + " for " +
            significant(prune.sparsity_epochs) + " epochs";
@@ -74,7 +78,8 @@ std::string quantize_recipe(const supernet::QuantizeOptions& options) {
   if (!options.correct_bias) all += ", biases as they are";
   if (options.float_layers > 0) {
     all += ", at most " + std::to_string(options.float_layers) +
-           " layers in fp32 until the loss is " + significant(options.max_loss);
+           " layers in fp32 until the loss is " + significant(options.max_loss) + ", by " +
+           std::to_string(options.sensitivity_images) + " images";
   }
   if (options.training.epochs > 0.0) {
     all += ", trained for " + significant(options.training.epochs) + " epochs at " +
@@ -102,7 +107,7 @@ std::vector<latency::Precision> Compressor::precisions() const {
 std::string Compressor::recipe(latency::Precision precision) const {
   if (config_.accuracy) return "no weights";
   std::string all = distil_recipe(config_.distil);
-  if (config_.prune.enabled()) all += prune_recipe(config_.prune);
+  if (config_.prune.enabled()) all += prune_recipe(config_.prune, config_.distil);
   if (precision == latency::Precision::Int8) all += quantize_recipe(config_.quantize.options);
   return all;
 }
@@ -178,8 +183,10 @@ bool Compressor::prune(CompressedModel& network, const search::Architecture& arc
   supernet::PruneSchedule schedule(supernet, options, latency, config_.seed);
   const std::vector<std::string>& teachers = config_.distil.teachers;
   const network::Model* from = teachers.empty() ? nullptr : &teacher(teachers.front(), supernet);
-  supernet::PruneOutcome outcome =
-      schedule.run(network.model, from, state("prune", architecture), progress, stop);
+  // Weights that came out otherwise, with other threads, say, start anew.
+  const std::filesystem::path rounds_of =
+      state("prune", architecture) / sha256_hex(network::to_onnx(network.model)).substr(0, 16);
+  supernet::PruneOutcome outcome = schedule.run(network.model, from, rounds_of, progress, stop);
   if (outcome.end == supernet::PruneEnd::Stopped) return false;
   const auto rounds = outcome.rounds.size() - 1;
   if (rounds > 0) network.unpruned = std::move(network.model);
@@ -230,15 +237,17 @@ CompressedModel Compressor::make_int8(const network::Model& model, supernet::Sup
   if (report.equalized_pairs > 0) {
     note += ", " + std::to_string(report.equalized_pairs) + " pairs equalised";
   }
-  if (options.training.epochs > 0.0) {
-    made.steps.push_back(step_of("int8, calibrated", note, quantized.model, report.calibrated));
-    made.steps.push_back(
-        step_of("int8, trained",
-                significant(options.training.epochs) + " epochs" +
-                    (report.is_trained ? "" : "; worse, the calibrated one is kept"),
-                quantized.model, report.trained));
-  } else {
-    made.steps.push_back(step_of("int8", note, quantized.model, report.after));
+  if (options.training.epochs > 0.0 && !report.is_trained) {
+    char text[96];
+    std::snprintf(text, sizeof(text), ", training for %g epochs left %.4f and was not kept",
+                  options.training.epochs, report.trained.top1);
+    note += text;
+  }
+  made.steps.push_back(step_of(report.is_trained ? "int8, calibrated" : "int8", note,
+                               quantized.model, report.calibrated));
+  if (report.is_trained) {
+    made.steps.push_back(step_of("int8, trained", significant(options.training.epochs) + " epochs",
+                                 quantized.model, report.trained));
   }
   for (CompressionStep& step : made.steps) {
     step.cost.params = network::cost(model.network).params;  // batch norms are folded by now

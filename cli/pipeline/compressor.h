@@ -27,8 +27,8 @@ struct CompressedModel {
 };
 
 /// Takes networks of the supernet through the steps that the config asks for: distil, prune,
-/// quantise. Every step that takes long keeps its state in `folder`, so that a killed process goes
-/// on behind it. Not thread-safe.
+/// quantise. Distillation and every round of pruning keep their state in `folder`, so that a killed
+/// process goes on from there; quantisation and its training start again. Not thread-safe.
 class Compressor {
  public:
   /// `config` must outlive this.

@@ -50,10 +50,12 @@ std::string asked_of(const latency::DeviceConfig& device, latency::Precision pre
 }
 
 /// In which precision a device runs a delivered network: an int8 file in int8, others as the search
-/// measured them.
-latency::Precision run_precision(const latency::DeviceConfig& device,
-                                 latency::Precision delivered) {
-  return delivered == latency::Precision::Int8 ? delivered : device.precision;
+/// measured them; but in fp32 where the search measured in int8 and there is a file for that.
+latency::Precision run_precision(const latency::DeviceConfig& device, latency::Precision delivered,
+                                 const RunConfig& config) {
+  if (delivered == latency::Precision::Int8) return delivered;
+  const bool has_int8 = config.quantize.enabled && device.precision == latency::Precision::Int8;
+  return has_int8 ? latency::Precision::Fp32 : device.precision;
 }
 
 /// The folders of networks, also of those that a killed process was about to rename.
@@ -206,7 +208,10 @@ void Exporter::arrange(const std::vector<ChosenNetwork>& chosen) const {
 }
 
 bool Exporter::written(const ChosenNetwork& network) const {
-  return load(network).validation.has_value();
+  if (!load(network).validation) return false;
+  // Folders of earlier versions lack it.
+  return network.precision == latency::Precision::Int8 || compressor_.precisions().size() == 1 ||
+         std::filesystem::exists(folder(network) / kTrainedFile);
 }
 
 bool Exporter::confirmed(const ChosenNetwork& network) const { return confirmed(load(network)); }
@@ -217,7 +222,7 @@ bool Exporter::confirmed(const NetworkResult& result) const {
       const auto found = confirmed.find(device.name);
       return found != confirmed.end() &&
              found->second.conditions ==
-                 asked_of(device, run_precision(device, result.precision), config_);
+                 asked_of(device, run_precision(device, result.precision, config_), config_);
     });
   };
   return on_all(result.confirmed) && (!result.was_pruned || on_all(result.unpruned));
@@ -264,8 +269,9 @@ bool Exporter::holds(const ChosenNetwork& network) const {
 
 bool Exporter::tested(const ChosenNetwork& network) const {
   const NetworkResult result = load(network);
-  const bool parity = result.parity && result.parity->images == config_.exported.check_images;
-  return result.test.has_value() && (parity || !config_.exported.check);
+  if (!result.test) return false;
+  const int64_t asked = std::min(config_.exported.check_images, result.test->images);
+  return !config_.exported.check || (result.parity && result.parity->images == asked);
 }
 
 void Exporter::write_files(const ChosenNetwork& network, const network::Model& deployed,
@@ -292,9 +298,7 @@ bool Exporter::write_float(const ChosenNetwork& network, NetworkResult& result,
       compressor_.make_float(architecture, network.id, supernet, evaluators, progress, stop);
   if (!made) return false;
   write_files(network, network::deploy(made->model), supernet.data());
-  if (compressor_.precisions().size() > 1) {
-    write_file_atomically(folder(network) / kTrainedFile, network::to_onnx(made->model));
-  }
+  write_file_atomically(folder(network) / kTrainedFile, network::to_onnx(made->model));
   result.was_pruned = made->unpruned.has_value();
   if (made->unpruned) {
     write_file_atomically(folder(network) / kUnprunedFile,
@@ -319,8 +323,15 @@ void Exporter::write_int8(const ChosenNetwork& network, NetworkResult& result,
 bool Exporter::write_model(const ChosenNetwork& network, supernet::Supernet& supernet,
                            Evaluators& evaluators, Progress& progress,
                            const std::function<bool()>& stop) {
+  if (written(network)) {
+    compressor_.forget(network.evaluated.candidate.architecture);
+    return true;
+  }
   NetworkResult result = load(network);
-  if (result.validation) return true;
+  result.steps.clear();
+  result.validation.reset();
+  // First, so that no file of another recipe is ever taken for this one's.
+  write_network_result(folder(network) / "result.json", result);
   if (network.precision == latency::Precision::Int8) {
     write_int8(network, result, supernet, progress);
   } else if (!write_float(network, result, supernet, evaluators, progress, stop)) {
@@ -339,7 +350,7 @@ void Exporter::confirm_file(const ChosenNetwork& network, const std::string& fil
                             Evaluators& evaluators) const {
   const std::string onnx = config_.accuracy ? std::string() : read_file(folder(network) / file);
   for (const latency::DeviceConfig& device : config_.devices) {
-    const latency::Precision precision = run_precision(device, network.precision);
+    const latency::Precision precision = run_precision(device, network.precision, config_);
     const std::string asked = asked_of(device, precision, config_);
     const auto found = confirmed.find(device.name);
     if (found != confirmed.end() && found->second.conditions == asked) continue;

@@ -70,10 +70,9 @@ void read_compress(ConfigSection section, RunConfig& config) {
 /// What the steps of compression need of the devices.
 void check_compress(ConfigSection section, const RunConfig& config) {
   const std::vector<latency::DeviceConfig> boards = config.boards();
-  if (config.quantize.enabled && boards.empty()) {
-    section.fault("quantize",
-                  "none, since no device is a board: int8 is measured and tested on one");
-  }
+  const char* why = "none, since a device is a table, which knows no compressed networks";
+  if (config.quantize.enabled && !config.tables.empty()) section.fault("quantize", why);
+  if (config.prune.enabled() && !config.tables.empty()) section.fault("prune", why);
   const auto& target = config.prune.target;
   if (!target || target->metric.device.empty()) return;
   const bool known = std::any_of(boards.begin(), boards.end(), [&](const auto& board) {

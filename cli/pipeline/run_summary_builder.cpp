@@ -158,9 +158,7 @@ report::FrontNetwork front_network_of(const ChosenNetwork& network, const Summar
   front.params = value_of(counts, search::MetricKind::Params);
   front.peak_memory_bytes = value_of(counts, search::MetricKind::PeakMemory);
   front.files = files_of(sources.exporter.folder(network), network.id, network.precision);
-  for (const report::ExportedFile& file : front.files) {
-    if (file.format == "onnx") front.model_size_bytes = file.size_bytes;
-  }
+  front.model_size_bytes = value_of(counts, search::MetricKind::ModelSize);
   front.feasible = sources.exporter.holds(network);
   if (result.parity) {
     front.parity = report::Parity{result.parity->runtime, result.parity->max_abs_error,
@@ -174,9 +172,23 @@ report::FrontNetwork front_network_of(const ChosenNetwork& network, const Summar
   return front;
 }
 
+/// The objectives. Where none of them can tell int8 from fp32, the size joins them.
+search::Problem final_problem(const RunConfig& config) {
+  search::Problem problem = config.search.problem;
+  const bool tells_apart =
+      std::any_of(problem.objectives.begin(), problem.objectives.end(), [](const auto& metric) {
+        return search::is_measured(metric.kind) || metric.kind == search::MetricKind::ModelSize ||
+               metric.kind == search::MetricKind::PeakMemory;
+      });
+  if (config.quantize.enabled && !tells_apart) {
+    problem.objectives.push_back({search::MetricKind::ModelSize, ""});
+  }
+  return problem;
+}
+
 /// Chooses the front again among what is delivered and holds every constraint.
 void mark_dominated(std::vector<report::FrontNetwork>& front, const SummarySources& sources) {
-  const search::Problem& problem = sources.config.search.problem;
+  const search::Problem problem = final_problem(sources.config);
   std::vector<std::vector<double>> values;
   for (const ChosenNetwork& network : sources.chosen) {
     values.push_back(problem.minimised(sources.exporter.metrics(network)));

@@ -1,5 +1,6 @@
 #include "cli/report/model_card.h"
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -58,6 +59,11 @@ std::string head(const RunSummary& summary, const FrontNetwork& network) {
                    energy_text(*best->energy) + (latency.confirmed ? "" : " (not confirmed)")});
     }
   }
+  if (network.precision) {
+    text += row({"values", *network.precision == "int8" ? "int8 (QDQ: weights a scale a channel, "
+                                                          "activations a scale a tensor)"
+                                                        : "fp32"});
+  }
   text += row({"multiply-accumulates", format_count(static_cast<double>(network.macs))});
   text += row({"parameters", format_count(static_cast<double>(network.params))});
   text +=
@@ -115,7 +121,10 @@ std::string accuracy(const RunSummary& summary, const FrontNetwork& network) {
         {name, fraction(value.top1), fraction(value.standard_error), std::to_string(value.images)});
   };
   text += line("validation (the search chose by it, so it is optimistic)", network.validation);
-  if (network.test) text += line("test", *network.test);
+  const bool int8 = network.precision && *network.precision == "int8";
+  if (network.test) {
+    text += line(int8 ? "test, computed by the engine of the device" : "test", *network.test);
+  }
   text += "\n";
   if (!network.test) return text + "The test split was not read for this network.\n\n";
   if (summary.data.test_reads == 1) {
@@ -208,15 +217,48 @@ std::string files(const FrontNetwork& network) {
   text += "\n";
   if (!network.parity) return text + "Parity with an independent runtime was not checked.\n\n";
   const Parity& parity = *network.parity;
-  return text + "Parity: " + markdown(parity.runtime) + " agrees with the trained network within " +
+  const bool int8 = network.precision && *network.precision == "int8";
+  return text + "Parity: " + markdown(parity.runtime) + " agrees with " +
+         (int8 ? "the engine of the device" : "the trained network") + " within " +
          significant(parity.max_abs_error, 2) + " on every logit and on " +
          percent(parity.top1_agreement) + " of the classes of " + std::to_string(parity.images) +
          " images.\n\n";
 }
 
+/// Empty where the weights are the inherited ones.
+std::string steps(const FrontNetwork& network) {
+  if (!network.steps) return "";
+  std::string text =
+      "## How it was made\n\nWhat each step left: accuracy on the validation split, latency as "
+      "confirmed in the precision of the step.\n\n";
+  std::vector<std::string> head = {"step", "accuracy"};
+  const std::vector<DeviceLatency>& devices = network.steps->front().latencies;
+  for (const DeviceLatency& entry : devices) head.push_back(markdown(entry.device));
+  head.insert(head.end(), {"MACs", "weights", "activation memory"});
+  text += table_head(head);
+  for (const NetworkStep& step : *network.steps) {
+    std::vector<std::string> cells = {
+        markdown(step.name) + (step.note.empty() ? "" : " (" + markdown(step.note) + ")"),
+        percent(step.validation.top1)};
+    for (const DeviceLatency& entry : step.latencies) cells.push_back(latency_text(entry.latency));
+    cells.insert(cells.end(), {format_count(static_cast<double>(step.macs)),
+                               format_bytes(static_cast<double>(step.weight_bytes)),
+                               format_bytes(static_cast<double>(step.peak_memory_bytes))});
+    text += row(cells);
+  }
+  return text + "\n";
+}
+
+bool was_pruned(const FrontNetwork& network) {
+  return network.steps &&
+         std::any_of(network.steps->begin(), network.steps->end(),
+                     [](const NetworkStep& step) { return step.name == "pruned"; });
+}
+
 std::string structure(const FrontNetwork& network) {
   std::string text =
-      "## Structure\n\nArchitecture " + markdown_code(network.architecture) + ".\n\n";
+      "## Structure\n\nArchitecture " + markdown_code(network.architecture) +
+      (was_pruned(network) ? " as it was searched, before channels were pruned" : "") + ".\n\n";
   if (network.blocks.empty()) return text;
   text +=
       table_head({"stage", "block", "kernel", "expand", "width", "activation", "output", "MACs"});
@@ -238,10 +280,12 @@ std::string limits(const RunSummary& summary, const FrontNetwork& network) {
       "their own. No analysis of fairness or of robustness was made.\n"
       "- The latency does not transfer: another board, runtime, thread count, clock or temperature "
       "ranks networks "
-      "differently. Measure again with `lathe measure`.\n"
-      "- The weights come from a supernet in which networks share them; training this network "
-      "alone "
-      "may raise its accuracy.\n";
+      "differently. Measure again with `lathe measure`.\n";
+  if (!network.steps) {
+    text +=
+        "- The weights come from a supernet in which networks share them; training this network "
+        "alone may raise its accuracy.\n";
+  }
   for (const FrontLatency& latency : network.latencies) {
     if (!latency.confirmed) {
       text += "- The latency on " + markdown(latency.device) +
@@ -260,7 +304,7 @@ std::string limits(const RunSummary& summary, const FrontNetwork& network) {
 
 std::string model_card(const RunSummary& summary, const FrontNetwork& network) {
   return head(summary, network) + intended_use(summary) + input(summary, network) +
-         accuracy(summary, network) + latency(summary, network) + files(network) +
+         accuracy(summary, network) + latency(summary, network) + files(network) + steps(network) +
          structure(network) + limits(summary, network);
 }
 

@@ -3,7 +3,7 @@
 const plot = { box: null, hover: null, near: null, x: null, y: null };
 
 function netPoint(net, phase, metric) {
-  const x = metric.net(net, phase) || (phase === "searched" ? metric.net(net, "confirmed") : null);
+  const x = metric.net(net, phase) || (phase === "searched" && !net.steps ? metric.net(net, "confirmed") : null);
   const accuracy = phase === "confirmed" && state.y === "test" && net.test ? net.test : net.validation;
   return x && { x, y: accuracyTriple(accuracy) };
 }
@@ -161,7 +161,7 @@ function mark(i, points, order) {
   const y = plot.y(main.y[0]);
   const show = (event) => { const area = event.currentTarget.getBoundingClientRect(); showTip(netLines(net, i), area.right - 8, area.top + 8); };
   return svg("g", {
-    class: `mark${isNet(i) ? " on" : ""}`, tabindex: "0", role: "button", "data-net": i, "aria-label": netLines(net, i).join(", "), "aria-pressed": String(isNet(i)),
+    class: `mark${isNet(i) ? " on" : ""}${isBehind(net) ? " behind" : ""}`, tabindex: "0", role: "button", "data-net": i, "aria-label": netLines(net, i).join(", "), "aria-pressed": String(isNet(i)),
     on: {
       click: () => select({ net: i }), focus: show, pointerenter: show, blur: hideTip, pointerleave: hideTip,
       keydown: (event) => {
@@ -200,7 +200,7 @@ function nets(frame, metric) {
   const group = svg("g");
   const all = run.front.map((net, i) => ({ i, ...netPoints(net, metric) })).filter((entry) => entry.searched || entry.confirmed);
   const order = all.slice().sort((a, b) => (a.confirmed || a.searched).x[0] - (b.confirmed || b.searched).x[0]).map((entry) => entry.i);
-  group.append(staircase(all.filter((entry) => run.front[entry.i].feasible).map((entry) => entry.confirmed || entry.searched)));
+  group.append(staircase(all.filter((entry) => winners.includes(run.front[entry.i])).map((entry) => entry.confirmed || entry.searched)));
   for (const { i, searched, confirmed } of all) {
     if (searched && confirmed) {
       group.append(svg("line", { class: "link", x1: plot.x(searched.x[0]), y1: plot.y(searched.y[0]), x2: plot.x(confirmed.x[0]), y2: plot.y(confirmed.y[0]) }),

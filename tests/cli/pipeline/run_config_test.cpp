@@ -166,8 +166,8 @@ TEST_CASE("pruning and int8 are read, and held against the devices") {
       "devices: [{name: pi, replay: t.csv, column: ms}]\ncompress: {quantize: int8}\n";
   CHECK(file.fault(trained + replayed) ==
         file.path +
-            ":4: /compress/quantize = int8, expected none, since no device is a board: int8 "
-            "is measured and tested on one");
+            ":4: /compress/quantize = int8, expected none, since a device is a table, "
+            "which knows no compressed networks");
 }
 
 TEST_CASE("published networks are measured on boards, and refused where there is none") {

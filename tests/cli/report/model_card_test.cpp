@@ -57,6 +57,21 @@ TEST_CASE("model_card says everything that somebody who deploys the network need
   CHECK(count_of(card, "| mbconv") + 3 == network.blocks.size());
 }
 
+TEST_CASE("model_card of an int8 network says what it is, what made it and who agrees with it") {
+  support::SampleOptions options;
+  options.compressed = true;
+  const RunSummary summary = support::sample_summary(options);
+  const std::string card = model_card(summary, summary.front.at(1));
+  CHECK(contains(card, "| values | int8 (QDQ"));
+  CHECK(contains(card, "## How it was made"));
+  for (const char* step : {"inherited", "distilled", "pruned", "int8 (observer \\<mse\\>)"}) {
+    CHECK_MESSAGE(contains(card, std::string("| ") + step + " | "), std::string(step));
+  }
+  CHECK(contains(card, " agrees with the engine of the device within "));
+  CHECK_FALSE(
+      contains(model_card(support::sample_summary(), summary.front.at(2)), "## How it was made"));
+}
+
 TEST_CASE("model_card says plainly what is not known") {
   support::SampleOptions options;
   options.confirmed = false;
