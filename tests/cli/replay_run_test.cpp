@@ -145,6 +145,7 @@ TEST_CASE("a network that breaks its constraint when measured again is marked, a
   REQUIRE(code == 0);
   int winners = 0;
   int refuted = 0;
+  int front = 0;
   std::set<std::string> roles;
   const Json result = Json::parse(tables.summary("run"));
   for (const Json& network : result.at("front")) {
@@ -155,12 +156,18 @@ TEST_CASE("a network that breaks its constraint when measured again is marked, a
     CHECK(network.at("latencies").at(0).at("searched").at("high_ms").get<double>() <= 14.0);
     CHECK(feasible == (high <= 14.0));
     if (feasible) CHECK(true_ms(tables.space, architecture) <= 14.0);
-    if (!feasible) CHECK(network.at("roles").empty());
+    const bool wins = feasible && network.at("dominated_by").is_null();
+    front += wins ? 1 : 0;
+    if (!wins) CHECK(network.at("roles").empty());
     for (const Json& role : network.at("roles")) roles.insert(role);
   }
   CHECK(refuted > 0);
   CHECK(winners == 3);
-  CHECK(roles == std::set<std::string>{"fastest", "knee", "most accurate"});
+  // The noise of the search may have put one of them before another that is better in all.
+  REQUIRE(front >= 2);
+  CHECK(roles.count("fastest") == 1);
+  CHECK(roles.count("most accurate") == 1);
+  CHECK(roles.count("knee") == (front == 3 ? 1 : 0));
   CHECK(static_cast<int>(result.at("warnings").size()) == refuted);
   CHECK(output.find("breaks a constraint when measured again") != std::string::npos);
 }
