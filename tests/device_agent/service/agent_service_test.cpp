@@ -189,7 +189,7 @@ TEST_CASE("a measurement streams progress and ends with an estimate and its cond
       agent.measure(AgentFixture::quick_request(lease.lease(), "job", sha256));
   REQUIRE_MESSAGE(measured.status.ok(), measured.status.error_message());
   REQUIRE_MESSAGE(measured.failure.kind().empty(), measured.failure.message());
-  CHECK(measured.progress >= 2);
+  CHECK(measured.progress >= 1);
   CHECK(measured.result.median_ms() > 0.0);
   CHECK(measured.result.low_ms() <= measured.result.median_ms());
   CHECK(measured.result.high_ms() >= measured.result.median_ms());
