@@ -100,6 +100,8 @@ AgentSettings make_settings(const CommandLine& line, int argc, const EngineRegis
   settings.board = read_board(settings.board_root);
   settings.board.emulated = settings.board.emulated || line.emulated;
   settings.invalid_timing = settings.board.emulated;
+  // An emulator takes seconds for one inference in fp16: hangs must not be told from that.
+  if (settings.board.emulated) settings.grace_s *= 10.0;
   settings.memory_limit_bytes = line.memory_limit_bytes;
   settings.energy = choose_energy_source(settings.board_root, line.energy_sensor);
   settings.usable_cores = choose_cores(settings.board_root, settings.board, line.core);
