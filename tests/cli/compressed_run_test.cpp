@@ -10,7 +10,6 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "core/file.h"
@@ -197,14 +196,7 @@ TEST_CASE("every step is applied, measured and reported, and its files run elsew
   for (int attempt = 0; attempt < 40 && status != 0; ++attempt) {
     test::ChildProcess process({kLathe, "run", config.string()});
     const auto patience = std::chrono::milliseconds(attempt < 12 ? rng.integer(500, 3000) : 600000);
-    const auto end = std::chrono::steady_clock::now() + patience;
-    while (!process.ended() && std::chrono::steady_clock::now() < end) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    if (!process.ended()) {
-      process.kill(SIGKILL);
-      ++kills;
-    }
+    if (process.kill_after(patience)) ++kills;
     status = process.wait();
     INFO(process.output());
     REQUIRE((status == 0 || status == -SIGKILL));

@@ -207,14 +207,7 @@ TEST_CASE("lathe run killed at random moments continues, and repeats no finished
     test::ChildProcess process({kLathe, "run", config.string()});
     // A moment soon after the start, so that a run takes many; the last attempts run through.
     const auto patience = std::chrono::milliseconds(attempt < 25 ? rng.integer(100, 1600) : 600000);
-    const auto end = std::chrono::steady_clock::now() + patience;
-    while (!process.ended() && std::chrono::steady_clock::now() < end) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    if (!process.ended()) {
-      process.kill(SIGKILL);
-      ++kills;
-    }
+    if (process.kill_after(patience)) ++kills;
     code = process.wait();
     INFO(process.output());
     REQUIRE((code == 0 || code == -SIGKILL));

@@ -8,7 +8,6 @@
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "core/file.h"
@@ -115,14 +114,7 @@ TEST_CASE(
       test::ChildProcess process(tables.command(name));
       // Every attempt may live longer than the last, so that the run ends.
       const auto patience = std::chrono::milliseconds(rng.integer(10, 80 + 40 * attempt));
-      const auto end = std::chrono::steady_clock::now() + patience;
-      while (!process.ended() && std::chrono::steady_clock::now() < end) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-      }
-      if (!process.ended()) {
-        process.kill(SIGKILL);
-        ++kills;
-      }
+      if (process.kill_after(patience)) ++kills;
       code = process.wait();
       INFO(process.output());
       REQUIRE((code == 0 || code == -SIGKILL));

@@ -6,11 +6,13 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
+#include <thread>
 
 namespace lathe::test {
 
@@ -66,6 +68,16 @@ std::string ChildProcess::output() const {
   std::stringstream text;
   text << file.rdbuf();
   return text.str();
+}
+
+bool ChildProcess::kill_after(std::chrono::milliseconds patience) {
+  const auto end = std::chrono::steady_clock::now() + patience;
+  while (!ended() && std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  if (ended()) return false;
+  kill(SIGKILL);
+  return true;
 }
 
 std::pair<int, std::string> run_program(const std::vector<std::string>& arguments,

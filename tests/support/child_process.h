@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +23,8 @@ class ChildProcess {
   /// Returns true once the process has ended, without waiting.
   bool ended();
   void kill(int signal_number);
+  /// Lets the process run for so long at most, then kills it with SIGKILL and returns true.
+  bool kill_after(std::chrono::milliseconds patience);
   /// What it has written to standard output and error so far.
   std::string output() const;
 
