@@ -3,6 +3,7 @@
 
 #include "cli/commands/commands.h"
 #include "cli/group_work.h"
+#include "cli/pipeline/compressor.h"
 #include "cli/pipeline/evaluators.h"
 #include "cli/pipeline/pipeline.h"
 #include "cli/pipeline/run_config.h"
@@ -91,6 +92,12 @@ void print_search(const RunConfig& config) {
   }
 }
 
+void print_compression(const RunConfig& config) {
+  const Compressor compressor(config, {});
+  if (config.accuracy || !compressor.takes_long()) return;
+  std::printf("compress   %s\n", compressor.recipe(compressor.precisions().back()).c_str());
+}
+
 void print_result(const report::RunSummary& summary, const std::filesystem::path& folder) {
   print_stages(summary);
   std::printf("\n%s", report::front_table(summary).c_str());
@@ -144,6 +151,7 @@ void plan_command(const RunArguments& arguments) {
   std::printf("space      %s: %s architectures, %zu genes\n", config.space->name().c_str(),
               config.space->count().c_str(), config.space->genes().size());
   print_search(config);
+  print_compression(config);
   TextTable table({"network", "MACs", "params", "activations", "fp32 size", "input"});
   table.add(cost_row("smallest", *config.space, config.space->smallest()));
   table.add(cost_row("largest", *config.space, config.space->largest()));

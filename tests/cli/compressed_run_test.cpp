@@ -129,6 +129,11 @@ void check_steps(const Json& fp32, const Json& int8) {
 TEST_CASE("every step is applied, measured and reported, and its files run elsewhere") {
   const test::TemporaryFolder folder;
   const auto run = folder / "run";
+  const auto plan = test::run_program({kLathe, "plan", write_config(folder, "run").string()});
+  INFO(plan.second);
+  CHECK(plan.first == 0);
+  CHECK(plan.second.find("compress   distilled for 0.5 epochs") != std::string::npos);
+  CHECK(plan.second.find("pruned to macs x0.7") != std::string::npos);
   const auto [code, output] =
       test::run_program({kLathe, "run", write_config(folder, "run").string()});
   INFO(output);
