@@ -49,7 +49,7 @@ using Identity = std::vector<std::pair<std::string, std::string>>;
 /// may move.
 std::string hash_of(const network::Model& model);
 
-/// Writes the state atomically as a file that torch.load reads.
+/// Writes the state atomically.
 /// \throws DataError naming the path and reason (a full disk) and that the earlier checkpoint is
 /// intact.
 void save_checkpoint(const std::filesystem::path& path, const TrainState& state,

@@ -75,26 +75,17 @@ TEST_CASE("A damaged checkpoint is refused, wherever it is cut or changed") {
       path.string() +
       ": damaged, expected a checkpoint of lathe; remove it to train from the start";
   for (const size_t length : {size_t{0}, size_t{1}, good.size() / 2, good.size() - 1}) {
+    CAPTURE(length);
     write_file_atomically(path, good.substr(0, length));
+    CHECK(message_of<DataError>([&] { load_checkpoint(path, kIdentity); }) == expected);
+  }
+  for (size_t place = 0; place < good.size(); place += 97) {
+    CAPTURE(place);
+    std::string bytes = good;
+    bytes[place] ^= 4;
+    write_file_atomically(path, bytes);
     CHECK(message_of<DataError>([&] { load_checkpoint(path, kIdentity); }) == expected);
   }
   write_file_atomically(path, std::string(good.size(), 'x'));
   CHECK(message_of<DataError>([&] { load_checkpoint(path, kIdentity); }) == expected);
-}
-
-TEST_CASE("A changed byte of a checkpoint's tensors is noticed") {
-  const test::TemporaryFolder folder;
-  const auto path = folder / "checkpoint.pt";
-  TrainState state = some_state();
-  state.values.fill_(0.3F);
-  save_checkpoint(path, state, kIdentity);
-  std::string bytes = read_file(path);
-  const std::string pattern(reinterpret_cast<const char*>(state.values.data_ptr<float>()), 64);
-  const size_t place = bytes.find(pattern);
-  REQUIRE(place != std::string::npos);
-  bytes[place + 17] ^= 4;
-  write_file_atomically(path, bytes);
-  CHECK(message_of<DataError>([&] { load_checkpoint(path, kIdentity); }) ==
-        path.string() +
-            ": damaged, expected a checkpoint of lathe; remove it to train from the start");
 }
