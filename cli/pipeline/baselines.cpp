@@ -1,8 +1,10 @@
 #include "cli/pipeline/baselines.h"
 
+#include <filesystem>
 #include <memory>
 #include <utility>
 
+#include "cli/pipeline/model_file.h"
 #include "cli/pipeline/summary_values.h"
 #include "network/cost.h"
 #include "network/passes.h"
@@ -35,31 +37,55 @@ std::vector<std::string> default_baselines() {
   return {"mobilenet_v2", "shufflenet_v2", "efficientnet_b0", "resnet18"};
 }
 
-MeasuredBaselines measure_baselines(const RunConfig& config, Evaluators& evaluators,
+bool is_baseline_file(const std::string& entry) {
+  return std::filesystem::path(entry).extension() == ".onnx";
+}
+
+BaselineModels read_baseline_models(const RunConfig& config) {
+  BaselineModels models;
+  for (const std::string& entry : config.baselines) {
+    if (is_baseline_file(entry)) {
+      models[entry] = read_model_of_space(entry, *config.space, "a baseline");
+    }
+  }
+  return models;
+}
+
+MeasuredBaselines measure_baselines(const RunConfig& config, const BaselineModels& models,
+                                    Evaluators& evaluators,
+                                    const std::function<supernet::TestSplit&()>& test_split,
                                     Progress& progress) {
   MeasuredBaselines measured;
   if (config.baselines.empty()) return measured;
   const network::ReferenceOptions options = options_of(*config.space);
   progress.begin("baselines", static_cast<int64_t>(config.baselines.size()), "network");
-  for (const std::string& name : config.baselines) {
-    const search::Candidate candidate = candidate_of(network::reference_network(name, options));
+  for (const std::string& entry : config.baselines) {
+    const auto model = models.find(entry);
+    const search::Candidate candidate = candidate_of(
+        model == models.end() ? network::reference_network(entry, options) : model->second.network);
     const network::Cost cost = network::cost(*candidate.network);
     report::Baseline baseline;
-    baseline.name = name;
+    baseline.name = std::filesystem::path(entry).filename().string();
     baseline.macs = cost.macs;
     baseline.params = cost.params;
+    baseline.size_bytes = cost.model_bytes;
+    if (model != models.end()) {
+      baseline.size_bytes = static_cast<int64_t>(std::filesystem::file_size(entry));
+      const search::AccuracyEstimate test = test_split().accuracy(model->second);
+      baseline.accuracy = report::Accuracy{test.top1, test.standard_error, test.images};
+    }
     for (const latency::DeviceConfig& board : config.boards()) {
       const auto result = evaluators.latency(board.name).measure(candidate, board.plan).get();
       if (result.ok()) {
         baseline.latencies.push_back({board.name, latency_of(*result)});
       } else {
-        measured.warnings.push_back("baseline " + name + " was not measured on " + board.name +
-                                    ": " + to_string(result.failure().kind) + ": " +
+        measured.warnings.push_back("baseline " + baseline.name + " was not measured on " +
+                                    board.name + ": " + to_string(result.failure().kind) + ": " +
                                     result.failure().message);
       }
     }
     measured.baselines.push_back(std::move(baseline));
-    progress.update(static_cast<int64_t>(measured.baselines.size()), name);
+    progress.update(static_cast<int64_t>(measured.baselines.size()), entry);
   }
   progress.end();
   return measured;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -7,22 +9,35 @@
 #include "cli/pipeline/run_config.h"
 #include "cli/report/run_summary.h"
 #include "core/progress.h"
+#include "network/network.h"
+#include "supernet/supernet.h"
 
 namespace lathe::cli {
 
 /// The published networks that a report compares with unless the config names others.
 std::vector<std::string> default_baselines();
+/// Whether an entry of RunConfig::baselines is a file and not the name of a published network.
+bool is_baseline_file(const std::string& entry);
 
-/// What is known of published networks on a run's boards.
+/// By entry of RunConfig::baselines, what its files hold.
+using BaselineModels = std::map<std::string, network::Model>;
+/// \throws DataError naming a file that cannot be read; ConfigError if it is not a float network
+/// of the space's channels and classes.
+BaselineModels read_baseline_models(const RunConfig& config);
+
+/// What is known of the baselines on a run's boards.
 struct MeasuredBaselines {
   std::vector<report::Baseline> baselines;
   std::vector<std::string> warnings;  ///< which network could not be measured where, and why
 };
 
-/// Measures RunConfig::baselines, made for the input and the classes of the run's space, on its
-/// boards with the plan of the search; what the store knows is not measured again. They are not
-/// trained here, so their accuracy is unknown. \throws DeviceError if the boards cannot be used.
-MeasuredBaselines measure_baselines(const RunConfig& config, Evaluators& evaluators,
+/// Measures RunConfig::baselines on the run's boards with the plan of the search; what the store
+/// knows is not measured again. Published networks are made for the input and the classes of the
+/// space and not trained, so their accuracy is unknown; that of files is what `test_split` gives,
+/// which is called only if there are any. \throws DeviceError if the boards cannot be used.
+MeasuredBaselines measure_baselines(const RunConfig& config, const BaselineModels& models,
+                                    Evaluators& evaluators,
+                                    const std::function<supernet::TestSplit&()>& test_split,
                                     Progress& progress);
 
 }  // namespace lathe::cli

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "cli/pipeline/model_file.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/text.h"
@@ -118,19 +119,8 @@ bool Compressor::takes_long() const {
 
 void Compressor::read_teachers() {
   if (config_.distil.epochs == 0.0 && !config_.prune.enabled()) return;
-  const network::Network largest = config_.space->lower(config_.space->largest());
   for (const std::string& path : config_.distil.teachers) {
-    if (path == "largest") continue;
-    network::Model model = network::read_onnx_file(path);
-    if (model.network.input_shape()[1] != largest.input_shape()[1] ||
-        model.network.output_shape() != largest.output_shape()) {
-      throw ConfigError(path + ": input " + network::to_string(model.network.input_shape()) +
-                        ", output " + network::to_string(model.network.output_shape()) +
-                        ", expected a teacher of the space's channels and classes: " +
-                        network::to_string(largest.input_shape()) + " and " +
-                        network::to_string(largest.output_shape()));
-    }
-    teachers_[path] = std::move(model);
+    if (path != "largest") teachers_[path] = read_model_of_space(path, *config_.space, "a teacher");
   }
 }
 

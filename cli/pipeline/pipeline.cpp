@@ -75,6 +75,14 @@ supernet::Supernet& Pipeline::supernet() {
   return *supernet_;
 }
 
+supernet::TestSplit& Pipeline::test_split() {
+  if (!test_split_) {
+    test_split_ = supernet::load_supernet_module().open_test_split(
+        config_.supernet, folder_.file("test_reads.jsonl"));
+  }
+  return *test_split_;
+}
+
 void Pipeline::prepare() {
   search::check_feasible(*config_.space, config_.search.problem.constraints);
   evaluators_.check_tables();
@@ -86,6 +94,7 @@ void Pipeline::prepare() {
         config_.supernet);  // the test files, too, are there
   }
   if (!config_.accuracy) exporter_.compressor().read_teachers();
+  baseline_models_ = read_baseline_models(config_);
   evaluators_.agents();  // asked at every start: the boards may have changed since the last one
   measure_smallest();
   if (!config_.accuracy) supernet();
@@ -211,14 +220,9 @@ bool Pipeline::confirm() {
 
 bool Pipeline::test() {
   if (config_.accuracy) return true;
-  std::unique_ptr<supernet::TestSplit> test_split;
   return for_chosen("test", &Exporter::tested, [&](const ChosenNetwork& network) {
     if (exporter_.tested(network)) return true;
-    if (!test_split) {
-      test_split = supernet::load_supernet_module().open_test_split(
-          config_.supernet, folder_.file("test_reads.jsonl"));
-    }
-    exporter_.test(network, supernet(), evaluators_, *test_split);
+    exporter_.test(network, supernet(), evaluators_, test_split());
     return true;
   });
 }
@@ -227,7 +231,9 @@ void Pipeline::measure_baselines() {
   if (config_.baselines.empty()) return;
   std::optional<StageTimer> timer;
   if (!folder_.done("baselines")) timer.emplace(folder_, "baselines");
-  baselines_ = cli::measure_baselines(config_, evaluators_, timer ? progress_ : no_progress());
+  baselines_ = cli::measure_baselines(
+      config_, baseline_models_, evaluators_,
+      [&]() -> supernet::TestSplit& { return test_split(); }, timer ? progress_ : no_progress());
   if (timer) timer->finish();
 }
 

@@ -51,6 +51,7 @@ class Pipeline {
   bool for_chosen(const std::string& stage, bool (Exporter::*is_done)(const ChosenNetwork&) const,
                   const std::function<bool(const ChosenNetwork&)>& work);
   supernet::Supernet& supernet();
+  supernet::TestSplit& test_split();
   void measure_smallest();
 
   RunConfig config_;
@@ -63,6 +64,8 @@ class Pipeline {
   std::vector<supernet::EpochRecord> epochs_;
   search::SearchOutcome outcome_;
   std::vector<ChosenNetwork> chosen_;
+  std::unique_ptr<supernet::TestSplit> test_split_;
+  BaselineModels baseline_models_;
   MeasuredBaselines baselines_;
   report::RunSummary summary_;
 };

@@ -187,8 +187,21 @@ void read_export(ConfigSection section, ExportOptions& options) {
 }
 
 void read_report(ConfigSection section, RunConfig& config) {
-  config.baselines =
-      section.choices("baselines", default_baselines(), network::reference_network_names());
+  const std::vector<std::string>& published = network::reference_network_names();
+  config.baselines = section.texts("baselines", default_baselines());
+  for (std::string& baseline : config.baselines) {
+    if (std::count(published.begin(), published.end(), baseline) != 0) continue;
+    if (is_baseline_file(baseline)) {
+      baseline = beside(config.file, baseline).string();
+      continue;
+    }
+    const std::string nearest = nearest_name(baseline, published);
+    std::string names;
+    for (const std::string& name : published) names += name + ", ";
+    section.fault("baselines", "a list of " + names + "or files whose names end in .onnx, not " +
+                                   baseline +
+                                   (nearest.empty() ? "" : "; did you mean " + nearest + "?"));
+  }
   section.finish();
 }
 
@@ -301,10 +314,17 @@ void check_table_space(ConfigSection root, RunConfig& config) {
   }
 }
 
-/// Without a board there is nothing to measure published networks on.
+/// Without a board there is nothing to measure baselines on, and without data nothing to test them
+/// with.
 void settle_baselines(ConfigSection root, RunConfig& config) {
-  if (!config.boards().empty()) return;
   ConfigSection report = root.section("report");
+  if (!config.boards().empty()) {
+    if (config.accuracy &&
+        std::any_of(config.baselines.begin(), config.baselines.end(), is_baseline_file)) {
+      report.fault("baselines", "published networks alone, since accuracies are a table's");
+    }
+    return;
+  }
   if (report.has("baselines") && !config.baselines.empty()) {
     report.fault("baselines", "[], since no device is a board");
   }

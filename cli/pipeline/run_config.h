@@ -58,9 +58,10 @@ struct RunConfig {
   supernet::PruneOptions prune;       ///< of the chosen networks, after they were distilled
   supernet::QuantizeConfig quantize;  ///< and then their int8
   ExportOptions exported;
-  std::vector<std::string> baselines;  ///< published networks to compare with; none without boards
-  std::string yaml;                    ///< the file after overrides
-  std::string command;                 ///< that repeats the run, for a shell
+  /// To compare with: names of published networks, and ONNX files; none without boards.
+  std::vector<std::string> baselines;
+  std::string yaml;      ///< the file after overrides
+  std::string command;   ///< that repeats the run, for a shell
   std::string identity;  ///< what may not change once the run has started, a line each
 
   /// The devices that are boards.

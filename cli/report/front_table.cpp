@@ -78,6 +78,23 @@ bool any_searched_only(const RunSummary& summary) {
   return false;
 }
 
+/// The user's own networks among the baselines: those whose accuracy is known.
+std::vector<const Baseline*> own_networks(const RunSummary& summary) {
+  std::vector<const Baseline*> own;
+  for (const Baseline& baseline : summary.baselines) {
+    if (baseline.accuracy) own.push_back(&baseline);
+  }
+  return own;
+}
+
+std::string latency_cell(const Baseline& baseline, const std::string& device) {
+  for (const DeviceLatency& each : baseline.latencies) {
+    if (each.device != device) continue;
+    return with_percent(each.latency.median_ms, each.latency.low_ms, each.latency.high_ms);
+  }
+  return "-";
+}
+
 /// The table for one device; the counted columns stand in the first one only. A network that was
 /// looked up in a table has neither test accuracy nor file.
 std::string device_table(const RunSummary& summary, const std::string& device, bool first,
@@ -105,6 +122,22 @@ std::string device_table(const RunSummary& summary, const std::string& device, b
     }
     if (first && !looked_up) {
       cells.push_back(format_bytes(static_cast<double>(weights_bytes(network))));
+    }
+    table.add(std::move(cells));
+  }
+  for (const Baseline* own : own_networks(summary)) {
+    std::vector<std::string> cells = {shorten(one_line(own->name), 12),
+                                      shorten("to compare with", role_limit)};
+    if (first) {
+      cells.insert(cells.end(), {"-", fraction(own->accuracy->top1) + " ±" +
+                                          fraction(own->accuracy->standard_error)});
+    }
+    cells.push_back(latency_cell(*own, device));
+    if (energy) cells.emplace_back("-");
+    if (first) {
+      cells.insert(cells.end(), {format_count(static_cast<double>(own->macs)),
+                                 format_count(static_cast<double>(own->params)),
+                                 format_bytes(static_cast<double>(own->size_bytes.value_or(0)))});
     }
     table.add(std::move(cells));
   }

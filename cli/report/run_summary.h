@@ -131,13 +131,15 @@ struct Search {
   std::optional<std::vector<LearnedMetric>> learned;
 };
 
-/// A published network for comparison, with what was measured of it here.
+/// A published network, or one of the user's, for comparison, with what was measured of it here.
 struct Baseline {
   std::string name;
-  std::optional<Accuracy> accuracy;  ///< on this run's test split; absent: not trained here
+  std::optional<Accuracy> accuracy;  ///< on this run's test split; absent: a published network
   std::vector<DeviceLatency> latencies;
   int64_t macs = 0;
   int64_t params = 0;
+  /// Of the file; of a published network its weights in fp32. Absent: of an earlier version.
+  std::optional<int64_t> size_bytes;
 };
 
 /// Everything that the report, the model cards and summary.json show of a run. Value type.

@@ -151,7 +151,7 @@ LATHE_FIELDS(Search, field("strategy", &T::strategy), field("objectives", &T::ob
              field("candidates", &T::candidates));
 LATHE_FIELDS(Baseline, field("name", &T::name), field("accuracy", &T::accuracy),
              field("latencies", &T::latencies), field("macs", &T::macs),
-             field("params", &T::params));
+             field("params", &T::params), field("size_bytes", &T::size_bytes));
 // The order here is the order in the file: what people look for first comes first, the long list
 // last.
 LATHE_FIELDS(RunSummary, field("name", &T::name), field("seed", &T::seed),

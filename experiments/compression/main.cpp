@@ -1,3 +1,4 @@
+#include "experiments/compression/baseline.h"
 #include "experiments/compression/criteria_study.h"
 #include "experiments/compression/int8_speed.h"
 #include "experiments/compression/quantisation_study.h"
@@ -7,6 +8,7 @@ int main(int argc, char** argv) {
   using namespace lathe::study;
   return run_one_of(
       {
+          {"baseline", baseline_main, "ResNet-20, trained by itself, to compare with"},
           {"criteria", criteria_main, "what each pruning criterion leaves of the accuracy"},
           {"quantisation", quantisation_main, "what int8 costs by observer and method"},
           {"int8_speed", int8_speed_main, "fp32 and int8 files on the engine of this build"},

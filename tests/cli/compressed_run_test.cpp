@@ -210,12 +210,28 @@ TEST_CASE("every step is applied, measured and reported, and its files run elsew
   CHECK(kills >= 5);
   CHECK(models_of(folder / "killed") == models_of(run));
 
-  // Without int8 the same networks stay, and nothing is made again.
+  // Without int8 the same networks stay, and nothing is made again. Compared with a file that is
+  // one of them, lathe finds the same of both.
   const auto models = models_of(run);
-  const auto again = test::run_program(
-      {kLathe, "run", (folder / "run.yaml").string(), "--set", "compress.quantize=none"});
+  write_file_atomically(folder / "own.onnx", models.at("net-01"));
+  const auto again =
+      test::run_program({kLathe, "run", (folder / "run.yaml").string(), "--set",
+                         "compress.quantize=none", "--set", "report.baselines=[own.onnx]"});
   INFO(again.second);
   REQUIRE(again.first == 0);
+  CHECK(again.second.find("own.onnx") != std::string::npos);
+  const Json baseline = Json::parse(read_file(run / "summary.json")).at("baselines").at(0);
+  CHECK(baseline.at("name") == "own.onnx");
+  CHECK(baseline.at("accuracy") == front_of(run).at(0).at("test"));
+  CHECK(baseline.at("macs") == front_of(run).at(0).at("macs"));
+  CHECK(baseline.at("size_bytes") == models.at("net-01").size());
+  CHECK(baseline.at("latencies").at(0).at("latency").at("median_ms").get<double>() > 0.0);
+  write_file_atomically(folder / "own.onnx", whole);
+  const auto not_floats = test::run_program(
+      {kLathe, "run", (folder / "run.yaml").string(), "--set", "report.baselines=[own.onnx]"});
+  CHECK(not_floats.first == 2);
+  CHECK(not_floats.second.find("own.onnx: is quantised, expected a baseline of floats") !=
+        std::string::npos);
   const auto left = models_of(run);
   CHECK(2 * left.size() == models.size());
   for (const auto& [id, model] : left) CHECK(model == models.at(id));

@@ -168,17 +168,18 @@ function baselineCell(entry, metric) {
   return html("td", {}, figure(value), html("span", { class: "iv", text: ` [${figure(low)}, ${figure(high)}]${verdict === "clean" ? "" : ` ${verdict}`}` }));
 }
 
-/** Published networks with what is known of them here. */
+/** Published networks and the user's own with what is known of them here. */
 function baselineCard() {
   if (run.baselines.length === 0) return null;
   const places = metrics.filter((metric) => metric.device !== undefined && run.baselines.some((entry) => metric.baseline(entry)));
   const trained = run.baselines.some((entry) => entry.accuracy);
-  const heads = ["network", ...(trained ? ["accuracy"] : []), ...places.map((metric) => `${metric.device}, ${metric.unit}`), "MACs", "params"];
+  const sized = run.baselines.some((entry) => entry.size_bytes);
+  const heads = ["network", ...(trained ? ["test accuracy"] : []), ...places.map((metric) => `${metric.device}, ${metric.unit}`), "MACs", "params", ...(sized ? ["size"] : [])];
   const rows = run.baselines.map((entry) => html("tr", {}, html("td", { text: entry.name }), trained ? html("td", { text: entry.accuracy ? percent(entry.accuracy.top1, 2) : "–" }) : null,
     places.map((metric) => baselineCell(entry, metric)),
-    html("td", { text: count(entry.macs) }), html("td", { text: count(entry.params) })));
-  return html("div", { class: "card", id: "baselines", style: { marginTop: "16px" } }, html("h3", { text: "Published networks on the same devices" }),
-    html("p", { class: "small muted", text: `Made for the same input and classes, measured in the same way.${trained ? "" : " They were not trained here, so their accuracy is unknown."}` }),
+    html("td", { text: count(entry.macs) }), html("td", { text: count(entry.params) }), sized ? html("td", { text: entry.size_bytes ? bytes(entry.size_bytes) : "–" }) : null));
+  return html("div", { class: "card", id: "baselines", style: { marginTop: "16px" } }, html("h3", { text: "Other networks on the same devices" }),
+    html("p", { class: "small muted", text: `Made for the same input and classes, measured in the same way. ${run.baselines.every((entry) => entry.accuracy) ? "" : "Published networks were not trained here, so their accuracy is unknown."}` }),
     scrolled(html("table", {}, html("thead", {}, html("tr", {}, heads.map((text) => html("th", { scope: "col", text })))), html("tbody", {}, rows))));
 }
 

@@ -319,7 +319,7 @@ function drawTradeoff() {
           run.front.length ? key({ background: "var(--surface)", boxShadow: "inset 0 0 0 2px var(--cool)" }, "front, as searched") : null,
           hasConfirmed || hasTest ? key({ background: "var(--accent)" }, "front, confirmed") : null,
           run.front.some((net) => !net.feasible) ? key({ background: "var(--surface)", boxShadow: "inset 0 0 0 2px var(--bad)" }, "did not hold when confirmed") : null,
-          run.baselines.length ? key({ background: "var(--other)" }, run.baselines.some((entry) => entry.accuracy) ? "published network" : "published network: its latency; it was not trained here") : null,
+          run.baselines.length ? key({ background: "var(--other)" }, run.baselines.some((entry) => entry.accuracy) ? "other network" : "published network: its latency; it was not trained here") : null,
           html("li", { class: "muted", id: "plot-note" }))), panel));
   responsive(plot.box, drawPlot);
   drawPanel(panel);

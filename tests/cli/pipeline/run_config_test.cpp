@@ -179,6 +179,13 @@ TEST_CASE("published networks are measured on boards, and refused where there is
         std::vector<std::string>{"mnasnet"});
   CHECK(file.fault(trained + "report: {baselines: [resnet_18]}\n").find("resnet18") !=
         std::string::npos);
+  CHECK(file.read(trained + "report: {baselines: [own.onnx, mnasnet]}\n").baselines ==
+        std::vector<std::string>{(file.folder / "own.onnx").string(), "mnasnet"});
+  CHECK(file.fault(trained + "report: {baselines: [own.pt]}\n").find("end in .onnx, not own.pt") !=
+        std::string::npos);
+  CHECK(file.fault("space: " + kCells + "\n" + kAccuracy + kSearch +
+                   "devices: [{name: pi}]\nreport: {baselines: [own.onnx]}\n")
+            .find("published networks alone, since accuracies are a table's") != std::string::npos);
   const std::string replayed = "space: " + kCells + "\n" + kAccuracy + kDevice + kSearch;
   CHECK(file.read(replayed).baselines.empty());
   CHECK(file.fault(replayed + "report: {baselines: [mnasnet]}\n")

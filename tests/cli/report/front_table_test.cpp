@@ -82,6 +82,34 @@ TEST_CASE("front_table fits 100 columns for many devices and hostile names") {
   CHECK(rules == 3);
 }
 
+TEST_CASE("front_table has a row for the user's own network, none for published ones") {
+  RunSummary summary = two_networks();
+  Baseline own;
+  own.name = "today.onnx";
+  own.accuracy = Accuracy{0.9371, 0.0024, 10000};
+  own.macs = 31'000'000;
+  own.params = 272'000;
+  own.size_bytes = 1'090'000;
+  Latency latency;
+  latency.median_ms = 2.0;
+  latency.low_ms = 1.98;
+  latency.high_ms = 2.02;
+  own.latencies = {{"local", latency}};
+  Baseline published = own;
+  published.name = "mnasnet";
+  published.accuracy.reset();
+  summary.baselines = {published, own};
+  const std::string text = front_table(summary);
+  CHECK(text.find("mnasnet") == std::string::npos);
+  const size_t row = text.find("today.onnx");
+  REQUIRE(row != std::string::npos);
+  const std::string line = text.substr(row, text.find('\n', row) - row);
+  for (const char* part :
+       {"to compare with", "0.9371 ±0.0024", "2.000 ±1.0 %", "31.0 M", "272", "1.09 MB"}) {
+    CHECK_MESSAGE(line.find(part) != std::string::npos, line);
+  }
+}
+
 TEST_CASE("front_table tells what each step of compression left, and what it put behind") {
   support::SampleOptions options;
   options.compressed = true;
