@@ -280,7 +280,7 @@ class TorchSupernet : public Supernet {
     const Plan plan = make_plan(network);
     const auto moments =
         recalibrate(plan, parameters, calibration_, options_.evaluation.calibration_images,
-                    options_.evaluation.batch, [] {});
+                    options_.evaluation.batch, options_.evaluation.memory_bytes, [] {});
     ExtractedModel extracted;
     extracted.model = make_model(network, parameters, moments);
     extracted.validation =

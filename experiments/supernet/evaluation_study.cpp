@@ -31,6 +31,7 @@ struct Arguments {
   int64_t candidates = 50;
   int64_t validation = 5000;
   int64_t calibration = 2000;
+  int64_t batch = supernet::EvaluationOptions().batch;
   int rounds = 3;
   int threads = 0;
   std::string side;
@@ -85,6 +86,7 @@ struct Scene {
     options.data.validation = arguments.validation;
     options.data.calibration = arguments.calibration;
     options.evaluation.calibration_images = arguments.calibration;
+    options.evaluation.batch = arguments.batch;
     const auto dataset = supernet::open_dataset(options.data);
     const supernet::DatasetInfo info = dataset->train_info();
     const supernet::ImageSet all = dataset->read_train();
@@ -171,6 +173,7 @@ int evaluation_main(int argc, char** argv) {
   app.add_option("--candidates", arguments.candidates, "of a generation")->capture_default_str();
   app.add_option("--validation", arguments.validation, "images")->capture_default_str();
   app.add_option("--calibration", arguments.calibration, "images")->capture_default_str();
+  app.add_option("--batch", arguments.batch, "of both sides")->capture_default_str();
   app.add_option("--rounds", arguments.rounds)->capture_default_str();
   app.add_option("--threads", arguments.threads, "0: all cores")->capture_default_str();
   app.add_option("--side", arguments.side, "measure one side, in this process")
@@ -190,11 +193,10 @@ int evaluation_main(int argc, char** argv) {
     }
     const auto side = [&](const char* which) {
       std::vector<std::string> line = {"evaluation", arguments.space, "--side", which};
-      const std::pair<const char*, int64_t> numbers[] = {{"--generation", arguments.generation},
-                                                         {"--candidates", arguments.candidates},
-                                                         {"--validation", arguments.validation},
-                                                         {"--calibration", arguments.calibration},
-                                                         {"--threads", arguments.threads}};
+      const std::pair<const char*, int64_t> numbers[] = {
+          {"--generation", arguments.generation}, {"--candidates", arguments.candidates},
+          {"--validation", arguments.validation}, {"--calibration", arguments.calibration},
+          {"--batch", arguments.batch},           {"--threads", arguments.threads}};
       for (const auto& [name, value] : numbers) {
         line.emplace_back(name);
         line.push_back(std::to_string(value));
@@ -219,6 +221,7 @@ int evaluation_main(int argc, char** argv) {
                                     {"generation", arguments.generation},
                                     {"validation", arguments.validation},
                                     {"calibration", arguments.calibration},
+                                    {"batch", arguments.batch},
                                     {"seconds", median(rounds.ours)},
                                     {"usual_seconds", median(rounds.usual)},
                                     {"ratio", rounds.ratio()},

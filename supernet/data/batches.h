@@ -30,6 +30,7 @@ class Batches {
  public:
   Batches(ImageSet set, const DatasetInfo& info, at::Device device);
 
+  at::Device device() const { return device_; }
   int64_t size() const { return set_.size(); }
   const ImageSet& images() const { return set_; }
 

@@ -38,7 +38,7 @@ std::map<size_t, ChannelMoments> SubnetEvaluator::moments_of(const Plan& plan,
     return moments;
   }
   moments = recalibrate(plan, parameters, calibration_, options_.calibration_images, options_.batch,
-                        done);
+                        options_.memory_bytes, done);
   if (!keep) return moments;
   if (moments_.size() + moments.size() > kMostMoments) moments_.clear();
   for (const auto& [s, of_step] : moments) moments_.emplace(plan.steps[s].digest, of_step);
@@ -63,8 +63,8 @@ void SubnetEvaluator::evaluate_forest(const std::vector<const network::Network*>
   FrozenSlices parameters(weights_);
   RecalibratedBatchNorm policy(moments_of(plan, parameters, pass.in_parts, done));
   const BatchRanges ranges = validation_ranges();
-  const std::vector<int64_t> correct =
-      count_correct(plan, parameters, policy, validation_, ranges, pass.batches, done);
+  const std::vector<int64_t> correct = count_correct(plan, parameters, policy, validation_, ranges,
+                                                     pass.batches, options_.memory_bytes, done);
   const int64_t images = ranges.begin(pass.batches.end) - ranges.begin(pass.batches.begin);
   for (size_t n = 0; n < part.size(); ++n) {
     estimates[begin + n] = search::accuracy_estimate(correct[n], images);

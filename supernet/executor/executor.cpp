@@ -19,17 +19,8 @@ at::Tensor TrainBatchNorm::run(size_t, const Step& step, const at::Tensor& x,
 
 at::Tensor CollectBatchNorm::run(size_t index, const Step& step, const at::Tensor& x,
                                  const std::vector<at::Tensor>& parameters, bool in_place) {
-  ChannelMoments batch;
-  at::Tensor y = batch_norm_collect(x, parameters[0], parameters[1], epsilon_of(step),
-                                    step.activation, in_place, batch);
-  moments_[index].add(batch);
-  return y;
-}
-
-std::map<size_t, ChannelMoments> CollectBatchNorm::pooled() const {
-  std::map<size_t, ChannelMoments> pooled;
-  for (const auto& [index, moments] : moments_) pooled[index] = moments.pooled();
-  return pooled;
+  return batch_norm_collect(x, parameters[0], parameters[1], epsilon_of(step), step.activation,
+                            in_place, moments_[index]);
 }
 
 at::Tensor RecalibratedBatchNorm::run(size_t index, const Step& step, const at::Tensor& x,

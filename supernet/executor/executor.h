@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "supernet/executor/batch_norm.h"
@@ -35,19 +36,19 @@ class TrainBatchNorm : public BatchNormPolicy {
   Communicator* group_;
 };
 
-/// Recalibration: normalises by the batch's own statistics and pools them for every step.
+/// Recalibration: normalises by the batch's own statistics and keeps them.
 class CollectBatchNorm : public BatchNormPolicy {
  public:
   at::Tensor run(size_t index, const Step& step, const at::Tensor& x,
                  const std::vector<at::Tensor>& parameters, bool in_place) override;
-  /// The pooled moments of every batch norm step that ran.
-  std::map<size_t, ChannelMoments> pooled() const;
+  /// The moments of every batch norm step that ran since the last call.
+  std::map<size_t, ChannelMoments> take() { return std::exchange(moments_, {}); }
 
  private:
-  std::map<size_t, PooledMoments> moments_;
+  std::map<size_t, ChannelMoments> moments_;
 };
 
-/// Inference with recalibrated statistics.
+/// Inference with recalibrated statistics. Thread-safe.
 class RecalibratedBatchNorm : public BatchNormPolicy {
  public:
   explicit RecalibratedBatchNorm(std::map<size_t, ChannelMoments> moments)
@@ -91,11 +92,11 @@ class OutputPolicy {
 };
 
 /// Runs a plan's networks on batches of images, channels innermost in memory throughout. Parameters
-/// are fetched once, at construction. Not thread-safe.
+/// are fetched once, at construction. Thread-safe without gradients where its policies are.
 class Executor {
  public:
-  /// `plan` and `outputs` (null: outputs stay as they are) must outlive the executor. `precision`: of
-  /// the products in convolutions and linear layers; their results, batch norm and all else stay
+  /// `plan` and `outputs` (null: outputs stay as they are) must outlive the executor. `precision`:
+  /// of the products in convolutions and linear layers; their results, batch norm and all else stay
   /// float.
   Executor(const Plan& plan, ParameterSource& parameters, BatchNormPolicy& batch_norm,
            const Regularisation& regularisation = {}, Precision precision = Precision::Fp32,

@@ -16,6 +16,7 @@ using test::message_of;
 
 namespace {
 
+constexpr int64_t kMemory = int64_t{1} << 30;
 const std::function<bool()> kNever = [] { return false; };
 
 /// The bars, a student (the smallest network) and a teacher (the largest, of random weights).
@@ -60,7 +61,8 @@ struct Scene {
 network::Model finished(const Scene& scene, LessonTrainer& trainer,
                         const network::Network& network) {
   FrozenSlices parameters(trainer.weights(0));
-  const auto moments = recalibrate(make_plan(network), parameters, *scene.images, 200, 50, [] {});
+  const auto moments =
+      recalibrate(make_plan(network), parameters, *scene.images, 200, 50, kMemory, [] {});
   FrozenSlices values(trainer.weights(0));
   return make_model(network, values, moments);
 }
@@ -90,7 +92,7 @@ TEST_CASE("A student with a good teacher alone and no labels learns what the tea
   SharedWeights untaught({scene.small.network}, 1, at::kCPU);
   FrozenSlices values(untaught);
   const auto moments =
-      recalibrate(make_plan(scene.small.network), values, *scene.images, 200, 50, [] {});
+      recalibrate(make_plan(scene.small.network), values, *scene.images, 200, 50, kMemory, [] {});
   CHECK(
       model_accuracy(make_model(scene.small.network, values, moments), *scene.images, 50, at::kCPU)
           .top1 < 0.4);

@@ -19,6 +19,7 @@ using namespace lathe::supernet;
 
 namespace {
 
+constexpr int64_t kMemory = int64_t{1} << 30;
 /// An evaluator over untrained weights whose biases are moved, so that accuracies differ from
 /// candidate to candidate.
 struct Scene {
@@ -100,7 +101,7 @@ TEST_CASE(
   REQUIRE(network.input_shape()[2] == 10);
   const Plan plan = make_plan(network);
   FrozenSlices parameters(scene.weights);
-  const auto moments = recalibrate(plan, parameters, *scene.calibration, 100, 50, [] {});
+  const auto moments = recalibrate(plan, parameters, *scene.calibration, 100, 50, kMemory, [] {});
   // Direct: LibTorch's own operators, batch by batch; the inputs of every batch norm are kept and
   // reduced at the end.
   at::NoGradGuard no_gradients;
@@ -179,6 +180,65 @@ TEST_CASE("A memory bound splits the forest without changing an accuracy") {
   for (size_t c = 0; c < candidates.size(); ++c) CHECK(got[c]->top1 == expected[c]->top1);
 }
 
+TEST_CASE("Accuracies and statistics do not depend on the number of threads") {
+  const Scene scene;
+  const auto candidates = scene.candidates(6, 71);
+  const network::Network largest = scene.space->lower(scene.space->largest());
+  const Plan plan = make_plan(largest);
+  std::vector<double> expected;
+  std::map<size_t, ChannelMoments> moments;
+  for (const int threads : {1, 2, 3, 7}) {
+    CAPTURE(threads);
+    std::vector<double> found;
+    SubnetEvaluator evaluator(scene.weights, *scene.calibration, *scene.validation,
+                              scene.options.evaluation, threads);
+    for (const auto& each : evaluator.evaluate(candidates, no_progress())) {
+      found.push_back(each->top1);
+    }
+    const ComputeScope compute(threads);
+    FrozenSlices parameters(scene.weights);
+    const auto of_threads =
+        recalibrate(plan, parameters, *scene.calibration, 100, 10, kMemory, [] {});
+    if (threads == 1) {
+      expected = found;
+      moments = of_threads;
+    }
+    CHECK(found == expected);
+    REQUIRE(of_threads.size() == moments.size());
+    for (const auto& [step, of_step] : of_threads) {
+      CHECK(of_step.mean.equal(moments.at(step).mean));
+      CHECK(of_step.variance.equal(moments.at(step).variance));
+      CHECK(of_step.count == moments.at(step).count);
+    }
+  }
+}
+
+TEST_CASE("Every batch is worked on once, by as many workers as memory allows") {
+  const ComputeScope compute(4);
+  CHECK(ConcurrentBatches({0, 9}, 100, 1000, at::kCPU).workers() == 4);
+  CHECK(ConcurrentBatches({0, 3}, 100, 1000, at::kCPU).workers() == 3);
+  CHECK(ConcurrentBatches({0, 9}, 100, 250, at::kCPU).workers() == 2);
+  CHECK(ConcurrentBatches({0, 9}, 100, 50, at::kCPU).workers() == 1);
+  CHECK(ConcurrentBatches({0, 9}, 100, 1000, at::kCUDA).workers() == 1);
+  for (const int64_t memory : {50, 250, 1000}) {
+    const ConcurrentBatches batches({2, 40}, 100, memory, at::kCPU);
+    std::vector<int> times(40, 0);
+    int done = 0;
+    batches.run([&] { ++done; },
+                [&](int, int64_t batch) {
+                  CHECK_FALSE(at::GradMode::is_enabled());
+                  ++times[static_cast<size_t>(batch)];
+                });
+    CHECK(done == 38);
+    CHECK(std::count(times.begin(), times.end(), 1) == 38);
+    CHECK(at::get_num_threads() == 4);
+    const auto fail = [&](int, int64_t batch) {
+      if (batch == 20) throw DataError("batch 20 is faulty");
+    };
+    CHECK(test::message_of<DataError>([&] { batches.run([] {}, fail); }) == "batch 20 is faulty");
+  }
+}
+
 TEST_CASE("Parts of the validation split add up to the accuracy on all of it") {
   const Scene scene;
   const auto candidates = scene.candidates(5, 82);
@@ -249,7 +309,7 @@ TEST_CASE("A subnet of the supernet equals the extracted network") {
     const double inherited = evaluator.evaluate({candidate}, no_progress())[0]->top1;
     const Plan plan = make_plan(*candidate.network);
     FrozenSlices parameters(scene.weights);
-    const auto moments = recalibrate(plan, parameters, *scene.calibration, 100, 50, [] {});
+    const auto moments = recalibrate(plan, parameters, *scene.calibration, 100, 50, kMemory, [] {});
     const network::Model model = make_model(*candidate.network, parameters, moments);
     CHECK(model_accuracy(model, *scene.validation, 50, at::kCPU).top1 == inherited);
     // The same logits from the plain loops of the reference, on images at the network's own
