@@ -6,6 +6,7 @@
 
 #include "cli/pipeline/model_file.h"
 #include "cli/pipeline/summary_values.h"
+#include "core/file.h"
 #include "network/cost.h"
 #include "network/passes.h"
 #include "network/reference_networks.h"
@@ -21,6 +22,15 @@ network::ReferenceOptions options_of(const search::SearchSpace& space) {
   options.resolution = largest.input_shape().at(2);
   options.classes = largest.output_shape().at(1);
   return options;
+}
+
+/// A file of floats runs as it is, also where the run's own networks are int8.
+Result<latency::LatencyEstimate> measure_file(const std::string& file,
+                                              const latency::DeviceConfig& board,
+                                              Evaluators& evaluators) {
+  const bool in_floats = board.precision != latency::Precision::Int8;
+  return evaluators.measure_again(board.name, {}, read_file(file), board.plan,
+                                  in_floats ? board.precision : latency::Precision::Fp32);
 }
 
 search::Candidate candidate_of(network::Network network) {
@@ -75,7 +85,9 @@ MeasuredBaselines measure_baselines(const RunConfig& config, const BaselineModel
       baseline.accuracy = report::Accuracy{test.top1, test.standard_error, test.images};
     }
     for (const latency::DeviceConfig& board : config.boards()) {
-      const auto result = evaluators.latency(board.name).measure(candidate, board.plan).get();
+      const auto result = model == models.end()
+                              ? evaluators.latency(board.name).measure(candidate, board.plan).get()
+                              : measure_file(entry, board, evaluators);
       if (result.ok()) {
         baseline.latencies.push_back({board.name, latency_of(*result)});
       } else {

@@ -31,10 +31,11 @@ struct MeasuredBaselines {
   std::vector<std::string> warnings;  ///< which network could not be measured where, and why
 };
 
-/// Measures RunConfig::baselines on the run's boards with the plan of the search; what the store
-/// knows is not measured again. Published networks are made for the input and the classes of the
-/// space and not trained, so their accuracy is unknown; that of files is what `test_split` gives,
-/// which is called only if there are any. \throws DeviceError if the boards cannot be used.
+/// Measures RunConfig::baselines on the run's boards with the plan of the search: files always, of
+/// published networks only what the store does not know. Published networks are made for the input
+/// and the classes of the space and not trained, so their accuracy is unknown; that of files is
+/// what `test_split` gives, which is called only if there are any. \throws DeviceError if the
+/// boards cannot be used.
 MeasuredBaselines measure_baselines(const RunConfig& config, const BaselineModels& models,
                                     Evaluators& evaluators,
                                     const std::function<supernet::TestSplit&()>& test_split,

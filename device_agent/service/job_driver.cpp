@@ -23,6 +23,16 @@ constexpr double kTellEvery_s = 0.25;
 constexpr int kCalibrationProcesses = 5;
 constexpr int kCalibrationBlocks = 30;
 constexpr double kCalibrationLimit_s = 30.0;
+// The control network: so many blocks each time, the first times with every job, then at most so
+// often and for at most so much of the time.
+constexpr size_t kControlBlocks = 12;
+constexpr double kControlBlock_s = 0.002;
+constexpr double kControlWarmUp_s = 0.1;
+constexpr int64_t kFirstControls = 4;
+constexpr double kControlEvery_s = 5.0;
+constexpr double kControlShare = 0.03;
+constexpr double kControlLimit_s = 5.0;    // of one measurement: a job waits for it
+constexpr double kControlRetry_s = 600.0;  // after a failure
 // A call may take this many times what its blocks should, and this much more, before the worker
 // counts as hung.
 constexpr double kSlowness = 20.0;
@@ -153,8 +163,72 @@ Result<double> JobDriver::calibrated_reference(const JobSpec& spec,
   return calibration.reference_s;
 }
 
+/// Between jobs, now and then: two processes that time the control network beside the reference.
+/// Where that fails (too little memory, say) the prior remains; it is no failure of the job.
+void JobDriver::measure_control(const JobSpec& spec, Calibration& calibration,
+                                const Cancellation& cancellation) const {
+  const double start_s = now_s();
+  if (settings_.invalid_timing || !calibration.proven || start_s < calibration.next_control_s) {
+    return;
+  }
+  JobSpec control = spec;
+  control.model = nullptr;
+  control.memory_limit_bytes = 0;
+  internal::Load load = make_load(control, kControlLimit_s);
+  load.set_with_control(true);
+  load.set_with_reference(true);
+  load.set_warm_up_limit_s(kControlWarmUp_s);
+  const double deadline_s = start_s + kControlLimit_s;
+  // Both are held to the end: see start_process.
+  std::vector<std::unique_ptr<WorkerProcess>> workers;
+  std::vector<double> log_ratios;
+  for (int process = 0; process < 2; ++process) {
+    WorkerEvent loaded;
+    auto worker = start_worker(control, load, deadline_s, cancellation, loaded);
+    if (!worker) break;
+    const auto log_ratio = time_control(**worker, loaded, deadline_s, cancellation);
+    if (log_ratio) log_ratios.push_back(*log_ratio);
+    workers.push_back(std::move(worker).value());
+  }
+  if (log_ratios.size() == 2) calibration.drift.learn(log_ratios[0], log_ratios[1]);
+  const double end_s = now_s();
+  double pause_s = std::max(kControlEvery_s, (end_s - start_s) / kControlShare);
+  if (calibration.drift.count() < kFirstControls) pause_s = 0.0;
+  if (workers.size() < 2) pause_s = kControlRetry_s;
+  calibration.next_control_s = end_s + pause_s;
+}
+
+/// The median of log(control/reference) in a process, or nothing if it failed or was disturbed.
+std::optional<double> JobDriver::time_control(WorkerProcess& worker,
+                                              const internal::WorkerEvent& loaded,
+                                              double deadline_s, const Cancellation& cancellation) {
+  latency::BlockPlan plan;
+  plan.candidate_inferences =
+      latency::inferences_per_block(loaded.loaded().candidate_s(), kControlBlock_s);
+  plan.reference_inferences =
+      latency::inferences_per_block(loaded.loaded().reference_s(), kControlBlock_s);
+  plan.candidate_primers = latency::primer_inferences(loaded.loaded().candidate_s());
+  plan.reference_primers = latency::primer_inferences(loaded.loaded().reference_s());
+  std::vector<latency::BlockPlan> plans(kControlBlocks, plan);
+  for (size_t i = 0; i < plans.size(); ++i) plans[i].candidate_first = i % 4 == 0 || i % 4 == 3;
+  WorkerCommand command;
+  *command.mutable_run_blocks() = to_wire(plans);
+  const Result<WorkerEvent> event = worker.call(command, deadline_s, cancellation);
+  if (!event) return std::nullopt;
+  std::vector<double> log_ratios;
+  for (const internal::Block& sent : event->blocks_done().blocks()) {
+    const latency::Block block = from_wire(sent);
+    if (latency::block_fault(block.conditions, {}) != latency::BlockFault::None) continue;
+    log_ratios.push_back(std::log(block.candidate_s / block.reference_s));
+  }
+  if (2 * log_ratios.size() < kControlBlocks) return std::nullopt;
+  return median(log_ratios);
+}
+
 Result<bool> JobDriver::start_process(Measuring& measuring) {
-  measuring.worker.reset();
+  // Held until the next one is loaded: the kernel would give it the very pages of the one that just
+  // ended, and the two would agree more than processes do.
+  const std::unique_ptr<WorkerProcess> previous = std::move(measuring.worker);
   internal::Load load = make_load(measuring.spec, std::max(1.0, measuring.deadline_s - now_s()));
   load.set_with_candidate(true);
   load.set_with_reference(true);
@@ -171,6 +245,7 @@ Result<bool> JobDriver::start_process(Measuring& measuring) {
   if (!(measuring.candidate_s > 0.0) || !(loaded.loaded().reference_s() > 0.0)) {
     return Failure{FailureKind::Crashed, "the worker process reported no time"};
   }
+  measuring.session.set_weight_bytes(loaded.loaded().weight_bytes());
   measuring.session.begin_process(measuring.candidate_s, loaded.loaded().reference_s(),
                                   measuring.elapsed_s());
   return true;
@@ -222,10 +297,12 @@ Result<v1::LatencyResult> JobDriver::measure(const JobSpec& spec,
   const Result<double> reference = calibrated_reference(spec, cancellation);
   if (!reference) return reference.failure();
   Calibration& calibration = calibrations_[spec.engine + "/" + std::to_string(spec.threads)];
+  measure_control(spec, calibration, cancellation);
   latency::SessionOptions options;
   options.plan = plan;
   options.reference_s = reference.value();
   options.process_variance = calibration.variance;
+  options.drift = calibration.drift;
   options.invalid_timing = settings_.invalid_timing;
   latency::MeasurementSession session(options);
   const double start_s = now_s();
@@ -260,6 +337,7 @@ Result<v1::LatencyResult> JobDriver::measure(const JobSpec& spec,
   }
   measuring.worker.reset();
   calibration.variance = session.learned_variance();
+  calibration.proven = true;
   return make_result(measuring);
 }
 

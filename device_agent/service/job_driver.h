@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/result.h"
@@ -19,8 +20,8 @@ class WorkerEvent;
 namespace lathe::device {
 
 /// Carries out jobs in worker processes: one at a time, always from the same long-lived thread.
-/// Remembers the reference network's calibrated time and how much processes differ, for each engine
-/// and number of threads. Not thread-safe.
+/// Remembers the reference network's calibrated time, how much processes differ and how far
+/// networks drift, for each engine and number of threads. Not thread-safe.
 class JobDriver {
  public:
   using ProgressCall = std::function<void(const v1::MeasureProgress&)>;
@@ -39,11 +40,19 @@ class JobDriver {
   struct Calibration {
     double reference_s = 0.0;
     latency::ProcessVariance variance;
+    latency::DriftVariance drift;
+    bool proven = false;          ///< a job has come to its end
+    double next_control_s = 0.0;  ///< by the steady clock
   };
   struct Measuring;
 
   internal::Load make_load(const JobSpec& spec, double limit_s) const;
   Result<double> calibrated_reference(const JobSpec& spec, const Cancellation& cancellation);
+  void measure_control(const JobSpec& spec, Calibration& calibration,
+                       const Cancellation& cancellation) const;
+  static std::optional<double> time_control(WorkerProcess& worker,
+                                            const internal::WorkerEvent& loaded, double deadline_s,
+                                            const Cancellation& cancellation);
   Result<bool> start_process(Measuring& measuring);
   Result<bool> run_blocks(Measuring& measuring, const std::vector<latency::BlockPlan>& blocks);
   Result<latency::EnergyEstimate> measure_energy(Measuring& measuring) const;

@@ -1,6 +1,8 @@
 #include "device_agent/worker/reference_model.h"
 
+#include <cstdint>
 #include <string>
+#include <utility>
 
 namespace lathe::device {
 
@@ -55,6 +57,33 @@ network::Model make_reference_model() {
   classifier.out_features = 10;
   net.add("classifier", classifier, {at});
   network::Weights weights = network::random_weights(net, 20260101);
+  return {std::move(net), std::move(weights)};
+}
+
+network::Model make_control_model() {
+  network::Network net;
+  NodeId at = net.add_input("image", {1, 3, 32, 32});
+  at = net.add("stem", convolution(32, 3, 2, ActivationKind::Relu6), {at});
+  at = add_block(net, "block0", at, 64, 2);
+  at = add_block(net, "block1", at, 128, 2);
+  for (const char* name : {"block2", "block3", "block4"}) at = add_block(net, name, at, 128, 1);
+  at = add_block(net, "block5", at, 256, 2);
+  for (const char* name : {"block6", "block7"}) at = add_block(net, name, at, 256, 1);
+  net.add("mean", network::GlobalAveragePool{}, {at});
+  // Small values of both signs: what they are does not matter, and drawing millions takes its time.
+  network::Weights weights;
+  uint32_t state = 1;
+  for (const network::Node& node : net.nodes()) {
+    for (const network::Parameter& parameter : node.parameters) {
+      network::Tensor& tensor = weights[parameter.name];
+      tensor.shape = parameter.shape;
+      tensor.values.resize(static_cast<size_t>(network::element_count(parameter.shape)));
+      for (float& value : tensor.values) {
+        state = state * 1664525U + 1013904223U;
+        value = static_cast<float>(state >> 16) / 655360.0F - 0.05F;
+      }
+    }
+  }
   return {std::move(net), std::move(weights)};
 }
 

@@ -9,4 +9,9 @@ namespace lathe::device {
 /// relative to it: it must never change (a test pins its digest).
 network::Model make_reference_model();
 
+/// Returns the control network, the reference's opposite: 7 MB of weights that no second-level
+/// cache holds and few operations (fp32, 3x32x32 input). What slows the way to memory slows it and
+/// leaves the reference alone.
+network::Model make_control_model();
+
 }  // namespace lathe::device

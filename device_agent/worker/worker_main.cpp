@@ -26,6 +26,7 @@
 #include "device_agent/worker/real_time.h"
 #include "device_agent/worker/reference_model.h"
 #include "lathe/internal/worker.pb.h"
+#include "network/cost.h"
 #include "network/onnx.h"
 
 namespace lathe::device {
@@ -159,11 +160,13 @@ class Worker {
     EngineOptions options;
     options.threads = static_cast<int>(load.threads());
     if (load.with_reference()) reference_ = engine.prepare(make_reference_model(), options);
+    if (load.with_control()) candidate_ = engine.prepare(make_control_model(), options);
     if (load.with_candidate()) {
       options.precision = static_cast<latency::Precision>(load.precision());
       network::Model model = network::import_onnx(read_model_bytes());
       input_shape_ = model.network.input_shape();
       output_shape_ = model.network.output_shape();
+      event.mutable_loaded()->set_weight_bytes(network::cost(model).model_bytes);
       candidate_ = engine.prepare(std::move(model), options);
       malloc_trim(0);
     }

@@ -44,6 +44,7 @@ struct Study {
 constexpr Study kStudies[] = {
     {"same", lathe::study::study_same},
     {"coverage", lathe::study::study_coverage},
+    {"drift", lathe::study::study_drift},
     {"simulated", lathe::study::study_simulated},
     {"cheap", lathe::study::study_cheap},
     {"disturbance", lathe::study::study_disturbance},

@@ -12,6 +12,8 @@ namespace lathe::study {
 nlohmann::json study_same(Bench& bench, bool quick);
 /// Do 95 % intervals cover the value of a run ten times as long, and how long do they take?
 nlohmann::json study_coverage(Bench& bench, bool quick);
+/// How far the latencies of networks of different sizes wander over minutes, and whether together.
+nlohmann::json study_drift(Bench& bench, bool quick);
 /// Bias and flags under a CPU hog on the measuring core, on the other core, and in bursts.
 nlohmann::json study_disturbance(Bench& bench, bool quick);
 /// Two independent rankings of 60 networks that lie within 30 %.

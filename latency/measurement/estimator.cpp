@@ -63,6 +63,44 @@ void ProcessVariance::learn(const RatioEstimate& job) {
 
 double ProcessVariance::variance() const { return std::max(0.0, sum_ / weight_); }
 
+void DriftVariance::learn(double first, double second) {
+  constexpr size_t kMemory = 40;
+  if (!std::isfinite(first) || !std::isfinite(second)) {
+    throw InvariantError("DriftVariance::learn: log ratios = " + std::to_string(first) + " and " +
+                         std::to_string(second) + ", expected finite ones");
+  }
+  log_ratios_.emplace_back(first, second);
+  if (log_ratios_.size() > kMemory) log_ratios_.pop_front();
+}
+
+double DriftVariance::control() const {
+  constexpr double kPrior = 0.002;
+  constexpr double kPriorDegrees = 2.0;
+  double sum = kPriorDegrees * kPrior * kPrior;
+  double degrees = kPriorDegrees;
+  if (log_ratios_.size() > 1) {
+    std::vector<double> means;
+    double processes = 0.0;  // variance of a mean of two, as far as processes differ
+    for (const auto& [first, second] : log_ratios_) {
+      means.push_back(0.5 * (first + second));
+      processes += 0.25 * (first - second) * (first - second);
+    }
+    processes /= static_cast<double>(means.size());
+    const double deviation = standard_deviation(means);
+    const auto own = static_cast<double>(means.size() - 1);
+    sum += own * (deviation * deviation - processes);
+    degrees += own;
+  }
+  return std::max(0.0, sum / degrees);
+}
+
+double DriftVariance::of(int64_t weight_bytes) const {
+  constexpr double kCacheBytes = 1 << 20;  // of a second-level cache, about
+  const auto bytes = static_cast<double>(weight_bytes);
+  const double share = bytes / (bytes + kCacheBytes);
+  return share * share * control();
+}
+
 double median_standard_error(const std::vector<double>& sample) {
   if (sample.empty()) throw InvariantError("median_standard_error: the sample is empty");
   const size_t n = sample.size();

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstdint>
+#include <deque>
+#include <utility>
 #include <vector>
 
 namespace lathe::latency {
@@ -25,6 +28,26 @@ class ProcessVariance {
  private:
   double sum_;
   double weight_;
+};
+
+/// How far networks drift against the reference network over minutes, as variance of the logarithm
+/// of candidate/reference: what is at work for longer than a job takes, such as other guests of a
+/// host at the shared cache, no job sees in its own blocks. Learned from a control network that is
+/// measured again and again. Value type.
+class DriftVariance {
+ public:
+  /// Adds what two processes, one right after the other, found for log(control/reference).
+  void learn(double first, double second);
+
+  /// Of the control network over the last measurements, without what differs between processes;
+  /// while they are few, a prior of 0.2 % counts like two of them.
+  double control() const;
+  /// Of a network with so many bytes of weights: those that the caches hold drift less.
+  double of(int64_t weight_bytes) const;
+  int64_t count() const { return static_cast<int64_t>(log_ratios_.size()); }
+
+ private:
+  std::deque<std::pair<double, double>> log_ratios_;  ///< the last ones
 };
 
 /// The location of log(candidate/reference) with its uncertainty.

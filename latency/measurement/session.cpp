@@ -1,6 +1,7 @@
 #include "latency/measurement/session.h"
 
 #include <algorithm>
+#include <boost/math/distributions/normal.hpp>
 #include <cmath>
 #include <cstdio>
 #include <string>
@@ -17,6 +18,7 @@ constexpr double kHeatBlock_s = 1.0;    // of the candidate, while the board is 
 constexpr double kReheat_s = 3.0;       // in each process after the first
 // A hot board must not cool while the reference runs: the candidate has this share of every block.
 constexpr double kHotShare = 10.0;
+constexpr double kLeastShare = 0.8;
 
 void require(bool condition, const char* what, double value, const char* expected) {
   if (condition) return;
@@ -119,11 +121,11 @@ bool MeasurementSession::process_is_done() const {
   const double within = median_standard_error(kept_ratios_.back());
   const double between = options_.process_variance.variance();
   const double variance = (within * within + between) / planned;
+  const double target = reachable_half_width();
   // Half of what the target leaves for the blocks when the processes' differences alone are beyond
   // it.
   const double allowed =
-      std::max(plan.target_half_width * plan.target_half_width / (kNormal95 * kNormal95),
-               2.0 * between / planned);
+      std::max(target * target / (kNormal95 * kNormal95), 2.0 * between / planned);
   return variance <= allowed;
 }
 
@@ -160,7 +162,7 @@ Step MeasurementSession::next() {
   if (heating() || all_ratios_.back().empty() || !process_is_done())
     return {Step::Kind::Blocks, plan_blocks()};
   if (processes() < plan.processes) return {Step::Kind::StartProcess, {}};
-  if (enough_kept() && half_width() <= plan.target_half_width && kept_ >= plan.min_blocks) {
+  if (enough_kept() && half_width() <= reachable_half_width() && kept_ >= plan.min_blocks) {
     return {Step::Kind::Finish, {}};
   }
   const int64_t run = kept_ + rejected_;
@@ -190,6 +192,28 @@ double MeasurementSession::half_width() const {
   return std::expm1(estimate().half_width);
 }
 
+/// A sustained measurement takes the candidate's own times, whose drift the control does not tell.
+double MeasurementSession::drift_half_width() const {
+  if (sustained()) return 0.0;
+  const boost::math::normal normal;
+  return boost::math::quantile(normal, 0.5 + options_.plan.level / 2.0) *
+         std::sqrt(options_.drift.of(weight_bytes_));
+}
+
+double MeasurementSession::half_width_with_drift(const RatioEstimate& estimate) const {
+  return std::hypot(estimate.half_width, drift_half_width());
+}
+
+/// What blocks and processes have to reach so that the drift's part fits in as well, but no less
+/// than kLeastShare of the target: that would take long. Where the drift is more than fits, further
+/// precision would not be seen beside it.
+double MeasurementSession::reachable_half_width() const {
+  const double target = options_.plan.target_half_width;
+  const double drift = drift_half_width();
+  const double left = drift < target ? std::sqrt(target * target - drift * drift) : 0.0;
+  return left >= kLeastShare * target ? left : std::max(kLeastShare * target, drift);
+}
+
 double MeasurementSession::reference_drift() const {
   return median(reference_times_s_) / options_.reference_s - 1.0;
 }
@@ -208,7 +232,9 @@ Verdict MeasurementSession::verdict(const RatioEstimate& estimate, double drift)
   }
   if (!sustained() && std::abs(drift) > options_.max_reference_drift) return Verdict::Disturbed;
   if (sustained() && !steady_.reached()) return Verdict::Unsteady;
-  if (std::expm1(estimate.half_width) > options_.plan.target_half_width) return Verdict::Unsteady;
+  if (std::expm1(half_width_with_drift(estimate)) > options_.plan.target_half_width) {
+    return Verdict::Unsteady;
+  }
   return Verdict::Clean;
 }
 
@@ -218,9 +244,9 @@ LatencyEstimate MeasurementSession::result() const {
   const double scale_ms = 1e3 * options_.reference_s;
   LatencyEstimate estimate;
   estimate.median_ms = scale_ms * std::exp(ratio.log_ratio);
-  estimate.interval_ms = {scale_ms * std::exp(ratio.log_ratio - ratio.half_width),
-                          scale_ms * std::exp(ratio.log_ratio + ratio.half_width),
-                          options_.plan.level};
+  const double half_width = half_width_with_drift(ratio);
+  estimate.interval_ms = {scale_ms * std::exp(ratio.log_ratio - half_width),
+                          scale_ms * std::exp(ratio.log_ratio + half_width), options_.plan.level};
   std::vector<double> pooled;
   for (const std::vector<double>& process : counted_ratios()) {
     for (double value : process) pooled.push_back(scale_ms * std::exp(value));
@@ -236,6 +262,10 @@ LatencyEstimate MeasurementSession::result() const {
   char text[32];
   std::snprintf(text, sizeof text, "%+.4f", drift);
   estimate.conditions.extra["reference_drift"] = text;
+  if (drift_half_width() > 0.0) {
+    std::snprintf(text, sizeof text, "%.4f", drift_half_width());
+    estimate.conditions.extra["drift_half_width"] = text;
+  }
   if (sustained()) {
     estimate.conditions.extra["mode"] = "sustained";
     std::snprintf(text, sizeof text, "%.0f", heated_s_);

@@ -16,6 +16,7 @@ struct SessionOptions {
   MeasurementPlan plan;
   double reference_s = 0.0;  ///< calibrated seconds of the reference network on this board
   ProcessVariance process_variance;
+  DriftVariance drift;
   BlockLimits limits;
   bool invalid_timing = false;         ///< an emulated clock: the verdict is always InvalidTiming
   double max_rejected_fraction = 0.5;  ///< more than this: Disturbed (or Throttled)
@@ -55,6 +56,8 @@ class MeasurementSession {
 
   /// The worker is warm: seconds of one inference of both networks (WarmUp::inference_s).
   void begin_process(double candidate_s, double reference_s, double elapsed_s);
+  /// The candidate's weights, of which its drift depends. Default: none.
+  void set_weight_bytes(int64_t bytes) { weight_bytes_ = bytes; }
   /// One block was run. A block that is disturbed is counted and kept apart.
   void feed(const Block& block, double elapsed_s);
 
@@ -62,11 +65,14 @@ class MeasurementSession {
   int64_t kept() const { return kept_; }
   int64_t rejected() const { return rejected_; }
   int processes() const { return static_cast<int>(kept_ratios_.size()); }
-  double median_ms() const;   ///< 0 before the first block
-  double half_width() const;  ///< of the interval, relative; 1 before the first block
+  double median_ms() const;  ///< 0 before the first block
+  /// Of the interval as far as more blocks and processes reduce it, relative; 1 before the first
+  /// block. The result's interval holds the drift as well.
+  double half_width() const;
 
   /// The estimate so far. Conditions and peak memory are the driver's to fill in, except
-  /// conditions.extra: reasons of rejection ("rejected.preempted": "3") and "reference_drift". If
+  /// conditions.extra: reasons of rejection ("rejected.preempted": "3"), "reference_drift", and
+  /// "drift_half_width", the part of the interval that minutes of drift account for. If
   /// fewer than half of min_blocks were kept, the disturbed blocks count as well, and the verdict
   /// says so. \throws InvariantError if no block was fed.
   LatencyEstimate result() const;
@@ -80,6 +86,9 @@ class MeasurementSession {
   bool enough_kept() const;
   const std::vector<std::vector<double>>& counted_ratios() const;
   RatioEstimate estimate() const;
+  double drift_half_width() const;
+  double half_width_with_drift(const RatioEstimate& estimate) const;
+  double reachable_half_width() const;
   bool process_is_done() const;
   bool sustained() const { return options_.plan.sustain_s > 0.0; }
   bool heating() const;
@@ -95,6 +104,7 @@ class MeasurementSession {
   std::vector<std::vector<double>> all_ratios_;   ///< disturbed ones included
   std::vector<double> reference_times_s_;         ///< of all blocks
   std::map<BlockFault, int64_t> faults_;
+  int64_t weight_bytes_ = 0;
   int64_t kept_ = 0;
   int64_t rejected_ = 0;
   int64_t process_blocks_ = 0;  ///< kept in the current process

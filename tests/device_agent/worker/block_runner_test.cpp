@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
 
 #include "device_agent/worker/reference_model.h"
@@ -66,6 +67,21 @@ TEST_CASE("warming up runs two windows at least") {
   Letter network(log, 'x');
   CHECK(warm_up(network, 1.0) > 0.0);
   CHECK(log.size() >= 6);
+}
+
+TEST_CASE("the control network lives in memory, the reference network in the caches") {
+  const network::Model control = make_control_model();
+  network::check_weights(control.network, control.weights);
+  CHECK(network::cost(control.network).model_bytes > 6'000'000);
+  CHECK(network::cost(control.network).macs < 30'000'000);
+  CHECK(network::cost(make_reference_model().network).model_bytes < 200'000);
+  for (const auto& [name, tensor] : control.weights) {
+    CAPTURE(name);
+    const auto [low, high] = std::minmax_element(tensor.values.begin(), tensor.values.end());
+    CHECK(*low >= -0.06F);
+    CHECK(*high <= 0.06F);
+    CHECK(*low < *high);
+  }
 }
 
 TEST_CASE("the reference network never changes: stored latencies are relative to it") {

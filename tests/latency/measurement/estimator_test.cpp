@@ -113,6 +113,38 @@ TEST_CASE("ProcessVariance learns nothing from a single process and rejects a ne
   CHECK_THROWS_AS(ProcessVariance(0.1, 0.0), InvariantError);
 }
 
+TEST_CASE("DriftVariance tells drift between measurements from what differs between processes") {
+  constexpr double kProcess = 0.006;
+  for (const double drift : {0.0, 0.01, 0.03}) {
+    CAPTURE(drift);
+    std::vector<double> found;
+    for (uint64_t seed = 0; seed < 200; ++seed) {
+      Rng rng(seed);
+      DriftVariance variance;
+      for (int i = 0; i < 30; ++i) {
+        const double level = 1.3 + drift * rng.normal();
+        variance.learn(level + kProcess * rng.normal(), level + kProcess * rng.normal());
+      }
+      found.push_back(variance.control());
+    }
+    CHECK(mean(found) == doctest::Approx(drift * drift).epsilon(0.1).scale(1e-4));
+  }
+}
+
+TEST_CASE("DriftVariance starts from a prior, forgets, and spares networks that caches hold") {
+  DriftVariance variance;
+  CHECK(variance.control() == doctest::Approx(0.002 * 0.002));
+  CHECK(variance.of(0) == 0.0);
+  for (int i = 0; i < 40; ++i) variance.learn(0.1 * (i % 2), 0.1 * (i % 2));
+  CHECK(std::sqrt(variance.control()) == doctest::Approx(0.05).epsilon(0.05));
+  CHECK(variance.of(1 << 20) == doctest::Approx(variance.control() / 4.0));
+  CHECK(variance.of(int64_t{1} << 34) == doctest::Approx(variance.control()).epsilon(0.001));
+  for (int i = 0; i < 40; ++i) variance.learn(0.3, 0.3);
+  CHECK(std::sqrt(variance.control()) < 0.001);
+  CHECK(variance.count() == 40);
+  CHECK_THROWS_AS(variance.learn(0.1, std::nan("")), InvariantError);
+}
+
 TEST_CASE("calibrated_reference_s is the mean of the processes' medians") {
   CHECK(calibrated_reference_s({{0.002, 0.002, 0.9}, {}, {0.004}}) == doctest::Approx(0.003));
   CHECK_THROWS_WITH_AS(calibrated_reference_s({{}}), "calibrated_reference_s: there is no time",

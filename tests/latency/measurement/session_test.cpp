@@ -157,6 +157,40 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("MeasurementSession's interval holds the board's drift, as far as the network feels it") {
+  test::BoardModel model;
+  model.candidate_s = 0.004;
+  model.process_sd = 0.002;
+  const auto measured = [&](double drift, int64_t weight_bytes, double sustain_s) {
+    MeasurementPlan plan;
+    plan.sustain_s = sustain_s;
+    SessionOptions options = options_for(plan, model.reference_s);
+    for (int i = 0; i < 30; ++i) options.drift.learn(drift * (i % 2), drift * (i % 2));
+    test::SimulatedBoard board(model, Rng(4));
+    MeasurementSession session(options);
+    session.set_weight_bytes(weight_bytes);
+    test::drive(session, board, plan);
+    return session.result();
+  };
+  const auto half_width = [](const LatencyEstimate& estimate) {
+    return 0.5 * (estimate.interval_ms.high - estimate.interval_ms.low) / estimate.median_ms;
+  };
+  const LatencyEstimate calm = measured(0.002, 100 << 20, 0.0);
+  CHECK(calm.verdict == Verdict::Clean);
+  CHECK(half_width(calm) <= 0.01);
+  const LatencyEstimate drifting = measured(0.04, 100 << 20, 0.0);
+  CHECK(drifting.verdict == Verdict::Unsteady);
+  CHECK(half_width(drifting) > 0.035);
+  CHECK(std::stod(drifting.conditions.extra.at("drift_half_width")) ==
+        doctest::Approx(1.96 * 0.02).epsilon(0.05));
+  // More blocks would not help, so none are spent.
+  CHECK(drifting.wall_s <= calm.wall_s);
+  const LatencyEstimate small = measured(0.04, 10'000, 0.0);
+  CHECK(small.verdict == Verdict::Clean);
+  const LatencyEstimate hot = measured(0.04, 100 << 20, 60.0);
+  CHECK(hot.conditions.extra.count("drift_half_width") == 0);
+}
+
 TEST_CASE("MeasurementSession flags a board that runs off its calibrated speed") {
   MeasurementPlan plan;
   test::BoardModel model;
