@@ -2,13 +2,14 @@
 # Builds the studies of compression and runs those that are named, or all, one after another; figures go to
 # results.json beside this script, tables for README.md to the screen.
 # Usage: run.sh [--quick] [STUDY ...]     BUILD=folder chooses the build folder.
+# The study "delivered" trains a ResNet-20 and a supernet, each with all images, and takes two hours: only when it is named.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 build=${BUILD:-$root/build/compression-study}
 cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DLATHE_BUILD_BENCHMARKS=ON \
   -DLATHE_BUILD_TESTS=OFF >/dev/null
-ninja -C "$build" compression_study
+ninja -C "$build" compression_study lathe lathe-agent
 quick=""
 if [ "${1:-}" = --quick ]; then
   quick="--quick"
@@ -19,6 +20,19 @@ for study in "$@"; do
   echo
   echo "== $study"
   case $study in
+    delivered)
+      work=$build/delivered
+      mkdir -p "$work"
+      [ -f "$work/resnet20.onnx" ] || "$build/bin/compression_study" baseline --to "$work/resnet20.onnx"
+      # As fast and as small as the network of the comparison has to be, with something to spare.
+      bound=$("$build/bin/lathe" measure "$work/resnet20.onnx" --json |
+        awk -F '[:,]' '/"median_ms"/ { printf "%.4f", $2 / 4.3; exit }')
+      "$build/bin/lathe" run "$root/configs/fashion_mnist.yaml" --folder "$work/run" \
+        --set "report.baselines=[$work/resnet20.onnx]" --set "devices=[{name: local, precision: int8}]" \
+        --set "search.constraints=[\"params <= 66k\", \"latency@local <= ${bound}ms\"]" \
+        --set export.networks=1 --set compress.distil.epochs=24
+      set -- "$work/run"
+      ;;
     criteria) set -- $quick ${quick:+--train-images 12000 --epochs 3} ;;
     quantisation)
       set -- "$root/configs/spaces/mobilenet_28.yaml" \
