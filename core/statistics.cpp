@@ -205,21 +205,25 @@ double kendall_tau(const std::vector<double>& a, const std::vector<double>& b) {
   return std::clamp(tau, -1.0, 1.0);
 }
 
-double spearman(const std::vector<double>& a, const std::vector<double>& b) {
-  require_pairs("spearman", a, b);
-  const std::vector<double> ranks_a = mid_ranks(a);
-  const std::vector<double> ranks_b = mid_ranks(b);
-  const double centre = (static_cast<double>(a.size()) - 1.0) / 2.0;
+double pearson(const std::vector<double>& a, const std::vector<double>& b) {
+  require_pairs("pearson", a, b);
+  const double mean_a = mean(a);
+  const double mean_b = mean(b);
   double covariance = 0.0;
   double variance_a = 0.0;
   double variance_b = 0.0;
   for (size_t i = 0; i < a.size(); ++i) {
-    covariance += (ranks_a[i] - centre) * (ranks_b[i] - centre);
-    variance_a += (ranks_a[i] - centre) * (ranks_a[i] - centre);
-    variance_b += (ranks_b[i] - centre) * (ranks_b[i] - centre);
+    covariance += (a[i] - mean_a) * (b[i] - mean_b);
+    variance_a += (a[i] - mean_a) * (a[i] - mean_a);
+    variance_b += (b[i] - mean_b) * (b[i] - mean_b);
   }
   const double scale = std::sqrt(variance_a) * std::sqrt(variance_b);
   return scale == 0.0 ? 0.0 : std::clamp(covariance / scale, -1.0, 1.0);
+}
+
+double spearman(const std::vector<double>& a, const std::vector<double>& b) {
+  require_pairs("spearman", a, b);
+  return pearson(mid_ranks(a), mid_ranks(b));
 }
 
 Interval kendall_interval(const std::vector<double>& a, const std::vector<double>& b, Rng rng,

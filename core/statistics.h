@@ -45,6 +45,10 @@ Interval bootstrap_interval(const std::vector<double>& sample, Statistic statist
 /// Returns Kendall's tau-b (ties handled), in [-1, 1]; 0 if either side is constant. O(n log n) or
 /// O(n^2).
 double kendall_tau(const std::vector<double>& a, const std::vector<double>& b);
+
+/// Returns Pearson's correlation, in [-1, 1]; 0 if either side is constant.
+double pearson(const std::vector<double>& a, const std::vector<double>& b);
+
 /// Returns Spearman's rank correlation with mid-ranks for ties, in [-1, 1].
 double spearman(const std::vector<double>& a, const std::vector<double>& b);
 /// Returns the bootstrap interval of kendall_tau over resampled pairs.

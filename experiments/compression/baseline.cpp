@@ -25,14 +25,6 @@ struct Arguments {
   int threads = 0;
 };
 
-/// Images, training and evaluation come with a supernet; its own weights are not looked at.
-std::string smallest_space(const ResidualNetworkOptions& options) {
-  return "input: {channels: " + std::to_string(options.channels) +
-         ", resolution: " + std::to_string(options.resolution) +
-         "}\nclasses: " + std::to_string(options.classes) +
-         "\nstem: {width: 8}\nstages: [{block: conv, width: 8}]\n";
-}
-
 void train(const Arguments& arguments) {
   supernet::SupernetOptions options;
   options.threads = arguments.threads;
@@ -47,7 +39,7 @@ void train(const Arguments& arguments) {
   sizes.classes = data.classes;
   const network::Network network = residual_network(sizes);
   const std::filesystem::path work = arguments.file + ".work";
-  const auto space = search::read_search_space_text(smallest_space(sizes), "baseline");
+  const auto space = search::read_search_space_text(formal_space(sizes), "baseline");
   const auto supernet = supernet::load_supernet_module().create(*space, options, work);
   supernet::Lesson lesson;
   lesson.students = {{network, network::random_weights(network, options.seed)}};

@@ -45,15 +45,6 @@ struct Cell {
   double top1_tuned = 0.0;
 };
 
-/// The supernet only trains and measures standalone networks here; its space is a formality.
-constexpr const char* kSpace = R"(
-name: formality
-input: {channels: 1, resolution: 28}
-classes: 10
-stem: {width: 8, activation: relu}
-stages: [{block: mbconv, depth: 1, width: 8, expand: 1}]
-)";
-
 /// Returns one channel of every unit in the fewest first steps that remove the share.
 std::vector<network::Channel> share_of(const std::vector<network::ChannelGroup>& groups,
                                        const std::vector<network::RemovalStep>& order,
@@ -78,7 +69,7 @@ class Trial {
     options.data.train_limit = arguments.train_images;
     options.data.augmentation.flip = true;
     options.train.weight_decay = 5e-4;
-    space_ = search::read_search_space_text(kSpace, "formality.yaml");
+    space_ = search::read_search_space_text(formal_space({}), "formality.yaml");
     supernet_ = supernet::load_supernet_module().create(
         *space_, options, arguments.work + "/seed-" + std::to_string(seed));
     Supernet::FineTuneOptions training;

@@ -55,4 +55,11 @@ network::Network residual_network(const ResidualNetworkOptions& options) {
   return network;
 }
 
+std::string formal_space(const ResidualNetworkOptions& options) {
+  return "input: {channels: " + std::to_string(options.channels) +
+         ", resolution: " + std::to_string(options.resolution) +
+         "}\nclasses: " + std::to_string(options.classes) +
+         "\nstem: {width: 8}\nstages: [{block: conv, width: 8}]\n";
+}
+
 }  // namespace lathe::study

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "network/network.h"
 
@@ -19,5 +20,10 @@ struct ResidualNetworkOptions {
 /// stages of basic blocks, the second and third at half the resolution, and a linear layer. Where
 /// the width changes the shortcut is a 1x1 convolution.
 network::Network residual_network(const ResidualNetworkOptions& options);
+
+/// Returns the text of the smallest space for the same images and classes: where networks are
+/// trained by themselves images, training and evaluation come with a supernet all the same, whose
+/// own weights nobody looks at.
+std::string formal_space(const ResidualNetworkOptions& options);
 
 }  // namespace lathe::study

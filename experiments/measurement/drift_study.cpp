@@ -8,26 +8,8 @@
 #include "network/cost.h"
 
 namespace lathe::study {
-namespace {
 
 using nlohmann::json;
-
-/// Pearson's; 0 where one of them does not vary.
-double correlation(const std::vector<double>& a, const std::vector<double>& b) {
-  const double mean_a = mean(a);
-  const double mean_b = mean(b);
-  double product = 0.0;
-  double square_a = 0.0;
-  double square_b = 0.0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    product += (a[i] - mean_a) * (b[i] - mean_b);
-    square_a += (a[i] - mean_a) * (a[i] - mean_a);
-    square_b += (b[i] - mean_b) * (b[i] - mean_b);
-  }
-  return square_a > 0.0 && square_b > 0.0 ? product / std::sqrt(square_a * square_b) : 0.0;
-}
-
-}  // namespace
 
 json study_drift(Bench& bench, bool quick) {
   const int rounds = quick ? 10 : 40;
@@ -55,7 +37,7 @@ json study_drift(Bench& bench, bool quick) {
     const double drift = drifts[n].empty() ? 0.0 : std::stod(drifts[n]);
     std::vector<double> together;
     for (size_t other = 0; other < networks.size(); ++other) {
-      if (other != n) together.push_back(correlation(logs[n], logs[other]));
+      if (other != n) together.push_back(pearson(logs[n], logs[other]));
     }
     ratios.push_back(1.96 * spread / half_width);
     rows.push_back({{"network", networks[n].name},

@@ -174,6 +174,14 @@ TEST_CASE("kendall_tau equals its definition over all pairs on random samples wi
   }
 }
 
+TEST_CASE("pearson of lines, of a hand-computed case and of a constant") {
+  CHECK(pearson({1.0, 2.0, 4.0}, {3.0, 5.0, 9.0}) == doctest::Approx(1.0));
+  CHECK(pearson({1.0, 2.0, 4.0}, {-1.0, -2.0, -4.0}) == doctest::Approx(-1.0));
+  // Deviations -1, 0, 1 and -1, 1, 0: 1 / sqrt(2 * 2).
+  CHECK(pearson({1.0, 2.0, 3.0}, {1.0, 3.0, 2.0}) == doctest::Approx(0.5));
+  CHECK(pearson({1.0, 2.0, 3.0}, {7.0, 7.0, 7.0}) == 0.0);
+}
+
 TEST_CASE("spearman of hand-computed rankings with mid-ranks") {
   CHECK(spearman({1, 2, 3}, {10, 100, 1000}) == doctest::Approx(1.0));
   CHECK(spearman({1, 2, 3, 4, 5}, {5, 6, 7, 8, 7}) == doctest::Approx(0.8207826816681233));
