@@ -9,6 +9,7 @@
 #include "supernet/compress/hints.h"
 #include "supernet/train/losses.h"
 #include "tests/supernet/tiny_data.h"
+#include "tests/supernet/seeded_tensor.h"
 #include "tests/support/message_of.h"
 #include "tests/support/temporary_folder.h"
 
@@ -17,11 +18,6 @@ using namespace lathe::supernet;
 using test::message_of;
 
 namespace {
-
-at::Tensor normal(const std::vector<int64_t>& shape, uint64_t seed) {
-  at::Generator generator = at::detail::createCPUGenerator(seed);
-  return at::randn(shape, generator, at::kDouble);
-}
 
 /// Largest difference between the gradient of `loss` at `x` and central differences.
 double gradient_error(const at::Tensor& x,
@@ -104,20 +100,20 @@ TEST_CASE("hint_loss is half the mean squared difference at the student's size")
 }
 
 TEST_CASE("Every loss's gradient agrees with finite differences, and none reaches the teacher") {
-  const at::Tensor target = at::softmax(normal({4, 5}, 1), 1);
+  const at::Tensor target = at::softmax(test::normal({4, 5}, 1), 1);
   for (const double temperature : {0.5, 1.0, 4.0}) {
-    CHECK(gradient_error(normal({4, 5}, 2), [&](const at::Tensor& x) {
+    CHECK(gradient_error(test::normal({4, 5}, 2), [&](const at::Tensor& x) {
             return soft_target_loss(x, target, temperature);
           }) < 1e-8);
   }
-  const at::Tensor feature = normal({2, 3, 4, 4}, 3);
-  CHECK(gradient_error(normal({2, 3, 2, 2}, 4),
+  const at::Tensor feature = test::normal({2, 3, 4, 4}, 3);
+  CHECK(gradient_error(test::normal({2, 3, 2, 2}, 4),
                        [&](const at::Tensor& x) { return hint_loss(x, feature); }) < 1e-8);
-  const at::Tensor teacher = normal({4, 5}, 5).requires_grad_(true);
-  const at::Tensor student = normal({4, 5}, 6).requires_grad_(true);
+  const at::Tensor teacher = test::normal({4, 5}, 5).requires_grad_(true);
+  const at::Tensor student = test::normal({4, 5}, 6).requires_grad_(true);
   const at::Tensor wide = feature.clone().requires_grad_(true);
   (soft_target_loss(student, mean_probabilities({teacher}, 2.0), 2.0) +
-   hint_loss(normal({2, 3, 4, 4}, 7).requires_grad_(true), wide))
+   hint_loss(test::normal({2, 3, 4, 4}, 7).requires_grad_(true), wide))
       .backward();
   CHECK(student.grad().defined());
   CHECK_FALSE(teacher.grad().defined());
@@ -135,15 +131,15 @@ TEST_CASE(
   options.hints = {{"stage1", "stage1"}};
   options.hint_weight = 2.0;
   const at::Tensor classes = at::tensor({0, 1, 2, 1}, at::kLong);
-  Batch batch{normal({4, 1, 4, 4}, 8).to(at::kFloat), classes, classes};
+  Batch batch{test::normal({4, 1, 4, 4}, 8).to(at::kFloat), classes, classes};
   const Teacher teacher(model, at::kCPU, {hint_node(model.network, "stage1")});
   const auto taught = teacher.outputs(batch.images);
   REQUIRE(taught.size() == 2);
   CHECK(taught[1].sizes() == at::IntArrayRef({4, 2, 4, 4}));
   CHECK(taught[1].min().item<double>() >= 0.0);  // activated
   Distillation whole({teacher}, options, 0.1);
-  const at::Tensor features = normal({4, 2, 4, 4}, 9);
-  const at::Tensor logits = normal({4, 3}, 10);
+  const at::Tensor features = test::normal({4, 2, 4, 4}, 9);
+  const at::Tensor logits = test::normal({4, 3}, 10);
   const auto loss = [&](const at::Tensor& x, const at::Tensor& f) {
     return whole.losses(batch, {{x, f}})[0];
   };
@@ -232,7 +228,7 @@ TEST_CASE("A plan gives the values of further nodes besides the output") {
   const network::NodeId feature = hint_node(model.network, "stage1");
   network::Network cut = model.network;
   cut.set_output(feature);
-  const at::Tensor images = normal({3, 1, 4, 4}, 11).to(at::kFloat);
+  const at::Tensor images = test::normal({3, 1, 4, 4}, 11).to(at::kFloat);
   const auto outputs = Teacher(model, at::kCPU, {feature}).outputs(images);
   CHECK(outputs[0].equal(Teacher(model, at::kCPU).outputs(images)[0]));
   CHECK(outputs[1].equal(Teacher({cut, model.weights}, at::kCPU).outputs(images)[0]));

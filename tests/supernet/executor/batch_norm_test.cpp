@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "supernet/executor/batch_norm.h"
+#include "tests/supernet/seeded_tensor.h"
 #include "tests/support/message_of.h"
 
 using namespace lathe;
@@ -15,11 +16,6 @@ namespace {
 const std::vector<ActivationKind> kActivations = {
     ActivationKind::Identity,    ActivationKind::Relu,  ActivationKind::Relu6,  ActivationKind::HardSwish,
     ActivationKind::HardSigmoid, ActivationKind::Swish, ActivationKind::Sigmoid};
-
-at::Tensor random(at::IntArrayRef shape, uint64_t seed, at::ScalarType type = at::kDouble) {
-  at::Generator generator = at::detail::createCPUGenerator(seed);
-  return at::randn(shape, generator, at::kDouble).to(type);
-}
 
 /// LibTorch's own operators: another implementation of the same definition.
 at::Tensor oracle(const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta, ActivationKind activation) {
@@ -33,9 +29,9 @@ struct Leaves {
 };
 Leaves leaves(int64_t images, int64_t channels, int64_t side, uint64_t seed) {
   Leaves l;
-  l.x = (random({images, channels, side, side}, seed) * 2.0 + 1.5).contiguous(at::MemoryFormat::ChannelsLast);
-  l.gamma = random({channels}, seed + 1) * 1.5;
-  l.beta = random({channels}, seed + 2) * 2.0;
+  l.x = (test::normal({images, channels, side, side}, seed) * 2.0 + 1.5).contiguous(at::MemoryFormat::ChannelsLast);
+  l.gamma = test::normal({channels}, seed + 1) * 1.5;
+  l.beta = test::normal({channels}, seed + 2) * 2.0;
   for (at::Tensor* t : {&l.x, &l.gamma, &l.beta}) t->requires_grad_(true);
   return l;
 }
@@ -61,7 +57,7 @@ TEST_CASE("batch_norm_train and its gradients agree with LibTorch's operators in
       const Leaves theirs = leaves(size[0], size[1], size[2], 5);
       const at::Tensor y = batch_norm_train(ours.x, ours.gamma, ours.beta, 1e-5, activation);
       const at::Tensor expected = oracle(theirs.x, theirs.gamma, theirs.beta, activation);
-      const at::Tensor weight = random(y.sizes(), 9);
+      const at::Tensor weight = test::normal(y.sizes(), 9);
       (y * weight).sum().backward();
       (expected * weight).sum().backward();
       // LibTorch's hard sigmoid and hard swish divide by six in float, even for doubles.
@@ -80,16 +76,16 @@ TEST_CASE("batch_norm_train and its gradients agree with LibTorch's operators in
 TEST_CASE("batch_norm_train's gradients agree with finite differences") {
   for (const ActivationKind activation : {ActivationKind::HardSwish, ActivationKind::Relu6}) {
     const Leaves l = leaves(3, 5, 3, 21);
-    const at::Tensor weight = random(l.x.sizes(), 22);
+    const at::Tensor weight = test::normal(l.x.sizes(), 22);
     const auto loss = [&](const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta) {
       return (batch_norm_train(x, gamma, beta, 1e-5, activation) * weight).sum();
     };
     loss(l.x, l.gamma, l.beta).backward();
     const double h = 1e-6;
     at::NoGradGuard no_gradients;
-    const at::Tensor dx = random(l.x.sizes(), 23);
-    const at::Tensor dg = random(l.gamma.sizes(), 24);
-    const at::Tensor db = random(l.beta.sizes(), 25);
+    const at::Tensor dx = test::normal(l.x.sizes(), 23);
+    const at::Tensor dg = test::normal(l.gamma.sizes(), 24);
+    const at::Tensor db = test::normal(l.beta.sizes(), 25);
     const double slope = (loss(l.x + h * dx, l.gamma + h * dg, l.beta + h * db) -
                           loss(l.x - h * dx, l.gamma - h * dg, l.beta - h * db))
                              .item<double>() /
@@ -101,7 +97,7 @@ TEST_CASE("batch_norm_train's gradients agree with finite differences") {
 }
 
 TEST_CASE("Float moments keep their digits when the mean is large") {
-  const at::Tensor x = (random({64, 3, 8, 8}, 31) * 0.01 + 1000.0).to(at::kFloat);
+  const at::Tensor x = (test::normal({64, 3, 8, 8}, 31) * 0.01 + 1000.0).to(at::kFloat);
   ChannelMoments moments;
   at::NoGradGuard no_gradients;
   batch_norm_collect(x, at::ones({3}), at::zeros({3}), 1e-5, ActivationKind::Identity, false, moments);
@@ -115,11 +111,11 @@ TEST_CASE("Float moments keep their digits when the mean is large") {
 TEST_CASE("batch_norm_given follows the definition in place and out of place") {
   at::NoGradGuard no_gradients;
   for (const ActivationKind activation : kActivations) {
-    const at::Tensor x = random({3, 20, 3, 3}, 41, at::kFloat);
-    const at::Tensor gamma = random({20}, 42, at::kFloat);
-    const at::Tensor beta = random({20}, 43, at::kFloat);
-    const at::Tensor mean = random({20}, 44);
-    const at::Tensor variance = random({20}, 45).abs() + 0.1;
+    const at::Tensor x = test::normal({3, 20, 3, 3}, 41, at::kFloat);
+    const at::Tensor gamma = test::normal({20}, 42, at::kFloat);
+    const at::Tensor beta = test::normal({20}, 43, at::kFloat);
+    const at::Tensor mean = test::normal({20}, 44);
+    const at::Tensor variance = test::normal({20}, 45).abs() + 0.1;
     const auto wide = [](const at::Tensor& t) { return t.to(at::kDouble).view({1, -1, 1, 1}); };
     const at::Tensor expected = activate(
         (x.to(at::kDouble) - wide(mean)) / (wide(variance) + 1e-3).sqrt() * wide(gamma) + wide(beta), activation);
@@ -133,7 +129,7 @@ TEST_CASE("batch_norm_given follows the definition in place and out of place") {
 }
 
 TEST_CASE("PooledMoments are those of all values together, not averages of the batches") {
-  const at::Tensor all = random({90, 4, 2, 2}, 51) * 3.0;
+  const at::Tensor all = test::normal({90, 4, 2, 2}, 51) * 3.0;
   at::Tensor shifted = all.clone();
   shifted.narrow(0, 50, 40).add_(10.0);  // batches with different means
   PooledMoments pooled;
@@ -154,10 +150,10 @@ TEST_CASE("Moments and gradients do not depend on the number of threads") {
   std::vector<at::Tensor> results;
   for (const int count : {1, 2, 3}) {
     at::set_num_threads(count);
-    const at::Tensor x = random({33, 24, 7, 7}, 61, at::kFloat).requires_grad_(true);
-    const at::Tensor gamma = random({24}, 62, at::kFloat).requires_grad_(true);
+    const at::Tensor x = test::normal({33, 24, 7, 7}, 61, at::kFloat).requires_grad_(true);
+    const at::Tensor gamma = test::normal({24}, 62, at::kFloat).requires_grad_(true);
     const at::Tensor y = batch_norm_train(x, gamma, at::zeros({24}), 1e-5, ActivationKind::Relu);
-    (y * random(y.sizes(), 63, at::kFloat)).sum().backward();
+    (y * test::normal(y.sizes(), 63, at::kFloat)).sum().backward();
     results.push_back(at::cat({y.detach().reshape({-1}), x.grad().reshape({-1}), gamma.grad()}));
   }
   at::set_num_threads(threads);

@@ -3,16 +3,12 @@
 #include "supernet/executor/batch_norm.h"
 #include "supernet/executor/depthwise.h"
 #include "supernet/executor/kernels/depthwise_kernels.h"
+#include "tests/supernet/seeded_tensor.h"
 
 using namespace lathe;
 using namespace lathe::supernet;
 
 namespace {
-
-at::Tensor random(at::IntArrayRef shape, uint64_t seed, at::ScalarType type = at::kDouble) {
-  at::Generator generator = at::detail::createCPUGenerator(seed);
-  return at::randn(shape, generator, at::kDouble).to(type);
-}
 
 double difference(const at::Tensor& a, const at::Tensor& b) { return (a - b).abs().max().item<double>(); }
 
@@ -46,14 +42,14 @@ TEST_CASE("depthwise and its gradients agree with LibTorch's convolution in doub
           const int64_t height = kernel + 6;
           const int64_t width = kernel + 3;
           const network::Conv2d op = depthwise_of(channels, kernel, stride, padding);
-          const at::Tensor x = random({3, channels, height, width}, 1).requires_grad_(true);
-          const at::Tensor weight = random({channels, 1, kernel, kernel}, 2).requires_grad_(true);
+          const at::Tensor x = test::normal({3, channels, height, width}, 1).requires_grad_(true);
+          const at::Tensor weight = test::normal({channels, 1, kernel, kernel}, 2).requires_grad_(true);
           const at::Tensor x2 = x.detach().clone().requires_grad_(true);
           const at::Tensor weight2 = weight.detach().clone().requires_grad_(true);
           const at::Tensor y = depthwise(x, weight, op);
           const at::Tensor expected = at::conv2d(x2, weight2, {}, stride, padding, 1, channels);
           REQUIRE(y.sizes() == expected.sizes());
-          const at::Tensor along = random(y.sizes(), 3);
+          const at::Tensor along = test::normal(y.sizes(), 3);
           (y * along).sum().backward();
           (expected * along).sum().backward();
           CAPTURE(channels);
@@ -70,8 +66,8 @@ TEST_CASE("depthwise and its gradients agree with LibTorch's convolution in doub
 }
 
 TEST_CASE("depthwise takes images in either memory format and keeps channels innermost") {
-  const at::Tensor x = random({2, 24, 9, 9}, 4, at::kFloat);
-  const at::Tensor weight = random({24, 1, 5, 5}, 5, at::kFloat);
+  const at::Tensor x = test::normal({2, 24, 9, 9}, 4, at::kFloat);
+  const at::Tensor weight = test::normal({24, 1, 5, 5}, 5, at::kFloat);
   const network::Conv2d op = depthwise_of(24, 5, 2, 2);
   const at::Tensor y = depthwise(x, weight, op);
   CHECK(y.is_contiguous(at::MemoryFormat::ChannelsLast));
@@ -83,8 +79,8 @@ TEST_CASE("depthwise's gradients do not depend on the number of threads") {
   std::vector<at::Tensor> results;
   for (const int count : {1, 2, 5}) {
     at::set_num_threads(count);
-    const at::Tensor x = random({37, 24, 7, 7}, 6, at::kFloat).requires_grad_(true);
-    const at::Tensor weight = random({24, 1, 3, 3}, 7, at::kFloat).requires_grad_(true);
+    const at::Tensor x = test::normal({37, 24, 7, 7}, 6, at::kFloat).requires_grad_(true);
+    const at::Tensor weight = test::normal({24, 1, 3, 3}, 7, at::kFloat).requires_grad_(true);
     depthwise(x, weight, depthwise_of(24, 3, 1, 1)).square().sum().backward();
     results.push_back(at::cat({x.grad().reshape({-1}), weight.grad().reshape({-1})}));
   }
@@ -107,8 +103,8 @@ TEST_CASE("is_depthwise takes only what the kernels run") {
 #if defined(__x86_64__)
 TEST_CASE("The kernels of every instruction set that runs here agree") {
   const DepthwiseShape shape{24, 9, 8, 5, 2, 2};
-  const at::Tensor x = random({9, 8, 24}, 8, at::kFloat);
-  const at::Tensor taps = random({25, 24}, 9, at::kFloat);
+  const at::Tensor x = test::normal({9, 8, 24}, 8, at::kFloat);
+  const at::Tensor taps = test::normal({25, 24}, 9, at::kFloat);
   std::vector<const DepthwiseKernels<float>*> tables = {&kernels_baseline::kDepthwiseFloat};
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) tables.push_back(&kernels_avx2::kDepthwiseFloat);
   if (__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {

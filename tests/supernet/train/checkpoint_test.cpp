@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "supernet/train/checkpoint.h"
+#include "tests/supernet/seeded_tensor.h"
 #include "tests/support/message_of.h"
 #include "tests/support/temporary_folder.h"
 
@@ -18,8 +19,8 @@ TrainState some_state() {
   TrainState state;
   state.step = 41;
   state.attempt = 2;
-  state.values = at::rand({1000});
-  state.momentum = at::rand({1000});
+  state.values = test::normal({1000}, 1, at::kFloat);
+  state.momentum = test::normal({1000}, 2, at::kFloat);
   state.loss_sum = 1.25;
   state.loss_count = 3;
   state.smoothed_loss = 0.1 + 0.2;

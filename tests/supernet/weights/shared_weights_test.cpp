@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "supernet/weights/shared_weights.h"
 #include "tests/supernet/tiny_data.h"
+#include "tests/supernet/seeded_tensor.h"
 #include "tests/support/message_of.h"
 #include "tests/support/temporary_folder.h"
 
@@ -154,7 +155,7 @@ TEST_CASE("Transformed kernels start as centres, one learned map for each tensor
 
 TEST_CASE("A transformed kernel is the map of the map of the largest, and both maps learn") {
   SharedWeights weights({layer(2, 3, 7)}, 1, at::kCPU, /*kernel_transform=*/true);
-  weights.values().copy_(at::rand({weights.values().numel()}) - 0.5);
+  weights.values().copy_(test::normal({weights.values().numel()}, 5, at::kFloat) * 0.3);
   const at::Tensor full = weights.slice({"w.weight", {3, 2, 7, 7}});
   const at::Tensor to5 = weights.slice({"w.weight.to5", {25, 25}});
   const at::Tensor to3 = weights.slice({"w.weight.to3", {9, 9}});
@@ -170,7 +171,7 @@ TEST_CASE("A transformed kernel is the map of the map of the largest, and both m
   TrainableSlices slices(weights);
   const at::Tensor value = slices.value(slice);
   CHECK(at::allclose(value, expected, 1e-4, 1e-5));
-  const at::Tensor direction = at::rand_like(value);
+  const at::Tensor direction = test::normal(value.sizes(), 6, at::kFloat);
   backward((value * direction).sum());
   slices.add_gradients();
   // Directional derivatives by differences, along each shared tensor in turn.
@@ -178,7 +179,7 @@ TEST_CASE("A transformed kernel is the map of the map of the largest, and both m
     const int64_t count = network::element_count(entry.shape);
     const at::Tensor gradient = weights.gradients().narrow(0, entry.offset, count);
     at::Tensor values = weights.values().narrow(0, entry.offset, count);
-    const at::Tensor step = 1e-2 * (at::rand({count}) - 0.5);
+    const at::Tensor step = 3e-3 * test::normal({count}, 7, at::kFloat);
     const auto objective = [&] {
       return (FrozenSlices(weights).value(slice).to(at::kDouble) * direction).sum().item<double>();
     };
