@@ -40,10 +40,6 @@ std::optional<ActivationBounds> kernel_bounds(ActivationKind kind) {
   throw InvariantError("batch norm: unknown activation");
 }
 
-bool has_kernels(const at::Tensor& x) {
-  return x.device().is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble);
-}
-
 /// [N, C, H, W] channels-innermost memory as a matrix of rows x width with `repeat` pixels a row,
 /// and what does not fill a row as a second, one-pixel-wide matrix.
 struct Rows {
@@ -282,6 +278,10 @@ ChannelMoments PooledMoments::pooled() const {
   return {mean, variance, count_};
 }
 
+bool has_kernels(const at::Tensor& x) {
+  return x.device().is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble);
+}
+
 at::Tensor channels_innermost(const at::Tensor& x) {
   return x.dim() == 4 ? x.contiguous(at::MemoryFormat::ChannelsLast) : x.contiguous();
 }
@@ -324,23 +324,27 @@ at::Tensor batch_norm_train(const at::Tensor& x, const at::Tensor& gamma, const 
   return fused ? y : activate(y, activation);
 }
 
-at::Tensor batch_norm_collect(const at::Tensor& input, const at::Tensor& gamma,
-                              const at::Tensor& beta, double epsilon, ActivationKind activation,
-                              bool in_place, ChannelMoments& moments) {
+ChannelMoments batch_moments(const at::Tensor& input) {
   if (!has_kernels(input)) {
     const std::vector<int64_t> dims = all_but_channels(input);
     const at::Tensor wide = input.to(at::kDouble);
-    moments = {wide.mean(dims), wide.var(dims, /*unbiased=*/false), input.numel() / input.size(1)};
-    return batch_norm_given(input, gamma, beta, moments.mean, moments.variance, epsilon, activation,
-                            in_place);
+    return {wide.mean(dims), wide.var(dims, /*unbiased=*/false), input.numel() / input.size(1)};
   }
   const at::Tensor x = channels_innermost(input);
   const Moments batch =
       x.scalar_type() == at::kFloat ? moments_of<float>(x) : moments_of<double>(x);
   const at::Tensor doubles = at::empty({0}, at::kDouble);
-  moments = {from_doubles<double>(batch.mean, doubles),
-             from_doubles<double>(batch.variance, doubles), x.numel() / x.size(1)};
-  return normalise(x, batch, gamma, beta, epsilon, activation, in_place || !x.is_same(input));
+  return {from_doubles<double>(batch.mean, doubles), from_doubles<double>(batch.variance, doubles),
+          x.numel() / x.size(1)};
+}
+
+std::optional<BatchNormMap> batch_norm_map(const at::Tensor& gamma, const at::Tensor& beta,
+                                           const at::Tensor& mean, const at::Tensor& variance,
+                                           double epsilon, ActivationKind activation) {
+  const auto bounds = kernel_bounds(activation);
+  if (!bounds) return std::nullopt;
+  Affine affine({to_doubles(mean), to_doubles(variance), 0.0}, gamma, beta, epsilon);
+  return BatchNormMap{std::move(affine.scale), std::move(affine.shift), *bounds};
 }
 
 at::Tensor batch_norm_given(const at::Tensor& input, const at::Tensor& gamma,

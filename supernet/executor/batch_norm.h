@@ -1,9 +1,11 @@
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "network/network.h"
 #include "supernet/distributed/communicator.h"
+#include "supernet/executor/kernels/channel_kernels.h"
 #include "supernet/torch_headers.h"
 
 namespace lathe::supernet {
@@ -36,11 +38,8 @@ at::Tensor batch_norm_train(const at::Tensor& x, const at::Tensor& gamma, const 
                             double epsilon, network::ActivationKind activation,
                             Communicator* group = nullptr);
 
-/// The same without gradients; returns the batch's moments besides. `in_place`: x may be
-/// overwritten.
-at::Tensor batch_norm_collect(const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta,
-                              double epsilon, network::ActivationKind activation, bool in_place,
-                              ChannelMoments& moments);
+/// Mean and biased variance of every channel of x; no gradients.
+ChannelMoments batch_moments(const at::Tensor& x);
 
 /// Normalises by the given statistics, then activates; no gradients. `in_place`: x may be
 /// overwritten.
@@ -48,8 +47,23 @@ at::Tensor batch_norm_given(const at::Tensor& x, const at::Tensor& gamma, const 
                             const at::Tensor& mean, const at::Tensor& variance, double epsilon,
                             network::ActivationKind activation, bool in_place);
 
+/// Batch norm by given statistics and its activation as one map of every channel: activation(x *
+/// scale + shift).
+struct BatchNormMap {
+  std::vector<double> scale, shift;
+  ActivationBounds act;
+};
+
+/// The map that batch_norm_given applies; nullopt for an activation that the kernels do not know.
+std::optional<BatchNormMap> batch_norm_map(const at::Tensor& gamma, const at::Tensor& beta,
+                                           const at::Tensor& mean, const at::Tensor& variance,
+                                           double epsilon, network::ActivationKind activation);
+
 /// Applies the activation as LibTorch operators (differentiable).
 at::Tensor activate(const at::Tensor& x, network::ActivationKind activation);
+
+/// Whether our own kernels run on x: on the CPU, in floats or doubles.
+bool has_kernels(const at::Tensor& x);
 
 /// Returns x with channels innermost in memory ([N, C, H, W] channels_last; [N, C] row-major),
 /// copying only if it is laid out otherwise. With one channel or one pixel both formats have the

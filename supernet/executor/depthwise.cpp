@@ -32,8 +32,29 @@ void for_images(int64_t images, const DepthwiseShape& shape, const F& f) {
   });
 }
 
+/// A BatchNormMap in the kernels' type.
 template <typename T>
-at::Tensor forward_of(const at::Tensor& x, const at::Tensor& weight, const DepthwiseShape& shape) {
+class KernelMap {
+ public:
+  explicit KernelMap(const std::optional<BatchNormMap>& map) {
+    if (!map) return;
+    scale_.assign(map->scale.begin(), map->scale.end());
+    shift_.assign(map->shift.begin(), map->shift.end());
+    map_ = {scale_.data(), shift_.data(), map->act};
+  }
+  const ChannelMap<T>& get() const { return map_; }
+
+ private:
+  std::vector<T> scale_, shift_;
+  ChannelMap<T> map_;
+};
+
+template <typename T>
+at::Tensor forward_of(const at::Tensor& x, const std::optional<BatchNormMap>& before,
+                      const at::Tensor& weight, const std::optional<BatchNormMap>& after,
+                      const DepthwiseShape& shape) {
+  const KernelMap<T> first(before);
+  const KernelMap<T> last(after);
   const at::Tensor taps = to_taps(weight);
   at::Tensor y = at::empty({x.size(0), shape.channels, shape.out_height(), shape.out_width()},
                            x.options(), at::MemoryFormat::ChannelsLast);
@@ -43,7 +64,8 @@ at::Tensor forward_of(const at::Tensor& x, const at::Tensor& weight, const Depth
   const T* tap = taps.data_ptr<T>();
   T* to = y.data_ptr<T>();
   for_images<T>(x.size(0), shape, [&](int64_t n, T* scratch) {
-    depthwise_kernels<T>().forward(shape, from + n * in_size, tap, to + n * out_size, scratch);
+    depthwise_kernels<T>().forward(shape, from + n * in_size, first.get(), tap, last.get(),
+                                   to + n * out_size, scratch);
   });
   return y;
 }
@@ -105,8 +127,8 @@ class Depthwise : public torch::autograd::Function<Depthwise> {
     context->saved_data["stride"] = stride;
     context->saved_data["padding"] = padding;
     const DepthwiseShape shape = shape_of(x, weight, stride, padding);
-    return x.scalar_type() == at::kFloat ? forward_of<float>(x, weight, shape)
-                                         : forward_of<double>(x, weight, shape);
+    return x.scalar_type() == at::kFloat ? forward_of<float>(x, {}, weight, {}, shape)
+                                         : forward_of<double>(x, {}, weight, {}, shape);
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
@@ -128,14 +150,26 @@ class Depthwise : public torch::autograd::Function<Depthwise> {
 
 }  // namespace
 
+bool is_depthwise(const network::Conv2d& op, int64_t in_channels) {
+  return op.groups > 1 && op.groups == in_channels && op.out_channels == op.groups &&
+         op.kernel <= kMaximumKernel && op.kernel > op.padding;
+}
+
 bool is_depthwise(const network::Conv2d& op, const at::Tensor& x) {
-  const bool known_type = x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble;
-  return x.device().is_cpu() && known_type && op.groups > 1 && op.groups == x.size(1) &&
-         op.out_channels == op.groups && op.kernel <= kMaximumKernel && op.kernel > op.padding;
+  return is_depthwise(op, x.size(1)) && has_kernels(x);
 }
 
 at::Tensor depthwise(const at::Tensor& x, const at::Tensor& weight, const network::Conv2d& op) {
   return Depthwise::apply(x, weight, op.stride, op.padding);
+}
+
+at::Tensor depthwise_between(const at::Tensor& input, const std::optional<BatchNormMap>& before,
+                             const at::Tensor& weight, const std::optional<BatchNormMap>& after,
+                             const network::Conv2d& op) {
+  const at::Tensor x = channels_innermost(input);
+  const DepthwiseShape shape = shape_of(x, weight, op.stride, op.padding);
+  return x.scalar_type() == at::kFloat ? forward_of<float>(x, before, weight, after, shape)
+                                       : forward_of<double>(x, before, weight, after, shape);
 }
 
 }  // namespace lathe::supernet

@@ -2,10 +2,18 @@
 
 #include "core/error.h"
 #include "supernet/data/batches.h"
+#include "supernet/executor/depthwise.h"
 #include "supernet/executor/operators.h"
 
 namespace lathe::supernet {
 namespace {
+
+/// Whether the step is a depthwise convolution that can do the batch norm before and after it.
+bool fuses_batch_norm(const Step& step) {
+  const auto* conv = std::get_if<network::Conv2d>(&step.op);
+  return conv != nullptr && !conv->bias && step.activation == network::ActivationKind::Identity &&
+         is_depthwise(*conv, conv->groups * step.parameters[0].shape[1]);
+}
 
 double epsilon_of(const Step& step) { return std::get<network::BatchNorm>(step.op).epsilon; }
 
@@ -17,25 +25,40 @@ at::Tensor TrainBatchNorm::run(size_t, const Step& step, const at::Tensor& x,
                           group_);
 }
 
-at::Tensor CollectBatchNorm::run(size_t index, const Step& step, const at::Tensor& x,
-                                 const std::vector<at::Tensor>& parameters, bool in_place) {
-  return batch_norm_collect(x, parameters[0], parameters[1], epsilon_of(step), step.activation,
-                            in_place, moments_[index]);
+at::Tensor GivenBatchNorm::run(size_t index, const Step& step, const at::Tensor& x,
+                               const std::vector<at::Tensor>& parameters, bool in_place) {
+  const ChannelMoments moments = *statistics(index, step, &x, parameters);
+  return batch_norm_given(x, parameters[0], parameters[1], moments.mean, moments.variance,
+                          epsilon_of(step), step.activation, in_place);
 }
 
-at::Tensor RecalibratedBatchNorm::run(size_t index, const Step& step, const at::Tensor& x,
-                                      const std::vector<at::Tensor>& parameters, bool in_place) {
+std::optional<BatchNormMap> GivenBatchNorm::map(size_t index, const Step& step, const at::Tensor* x,
+                                                const std::vector<at::Tensor>& parameters) {
+  const std::optional<ChannelMoments> moments = statistics(index, step, x, parameters);
+  if (!moments) return std::nullopt;
+  return batch_norm_map(parameters[0], parameters[1], moments->mean, moments->variance,
+                        epsilon_of(step), step.activation);
+}
+
+std::optional<ChannelMoments> CollectBatchNorm::statistics(size_t index, const Step&,
+                                                           const at::Tensor* x,
+                                                           const std::vector<at::Tensor>&) {
+  if (x == nullptr) return std::nullopt;
+  return moments_[index] = batch_moments(*x);
+}
+
+std::optional<ChannelMoments> RecalibratedBatchNorm::statistics(size_t index, const Step& step,
+                                                                const at::Tensor*,
+                                                                const std::vector<at::Tensor>&) {
   const auto found = moments_.find(index);
   if (found == moments_.end())
     throw InvariantError("batch norm " + step.name + ": it was not recalibrated");
-  return batch_norm_given(x, parameters[0], parameters[1], found->second.mean,
-                          found->second.variance, epsilon_of(step), step.activation, in_place);
+  return found->second;
 }
 
-at::Tensor StoredBatchNorm::run(size_t, const Step& step, const at::Tensor& x,
-                                const std::vector<at::Tensor>& parameters, bool in_place) {
-  return batch_norm_given(x, parameters[0], parameters[1], parameters[2], parameters[3],
-                          epsilon_of(step), step.activation, in_place);
+std::optional<ChannelMoments> StoredBatchNorm::statistics(
+    size_t, const Step&, const at::Tensor*, const std::vector<at::Tensor>& parameters) {
+  return ChannelMoments{parameters[2], parameters[3], 0};
 }
 
 Executor::Executor(const Plan& plan, ParameterSource& parameters, BatchNormPolicy& batch_norm,
@@ -46,6 +69,7 @@ Executor::Executor(const Plan& plan, ParameterSource& parameters, BatchNormPolic
       outputs_(outputs),
       networks_of_step_(plan.steps.size()) {
   if (regularisation.any()) plan_noise();
+  plan_fusion();
   parameters_.reserve(plan.steps.size());
   for (const Step& step : plan.steps) {
     std::vector<at::Tensor>& values = parameters_.emplace_back();
@@ -82,6 +106,26 @@ void Executor::plan_noise() {
   }
 }
 
+void Executor::plan_fusion() {
+  const size_t count = plan_.steps.size();
+  const auto is_batch_norm = [&](size_t s) {
+    return std::holds_alternative<network::BatchNorm>(plan_.steps[s].op);
+  };
+  normalises_.assign(count, -1);
+  is_left_to_readers_.assign(count, 0);
+  std::vector<int> depthwise_readers(count, 0);
+  for (size_t s = 0; s < count; ++s) {
+    const Step& step = plan_.steps[s];
+    if (step.inputs.size() != 1) continue;
+    const auto input = static_cast<size_t>(step.inputs[0]);
+    if (fuses_batch_norm(step)) ++depthwise_readers[input];
+    if (is_batch_norm(s) && fuses_batch_norm(plan_.steps[input]) && plan_.steps[input].uses == 1)
+      normalises_[input] = static_cast<int>(s);
+  }
+  for (size_t s = 0; s < count; ++s)
+    is_left_to_readers_[s] = is_batch_norm(s) && depthwise_readers[s] == plan_.steps[s].uses;
+}
+
 /// A mask an element before the classifier, a mask an image elsewhere.
 at::Tensor Executor::with_noise(size_t step, const at::Tensor& x, at::Generator& generator) const {
   const double keep = 1.0 - drop_rates_[step];
@@ -104,6 +148,9 @@ void Executor::run(const at::Tensor& images,
   left.reserve(plan_.steps.size());
   for (const Step& step : plan_.steps) left.push_back(step.uses);
   const bool overwrite = !at::GradMode::is_enabled();
+  const bool fuses = overwrite && outputs_ == nullptr;
+  std::vector<std::optional<BatchNormMap>> left_to_readers(fuses ? plan_.steps.size() : 0);
+  std::vector<char> is_done(fuses ? plan_.steps.size() : 0, 0);
   at::Generator noise;
   if (!drop_rates_.empty()) {
     noise = at::make_generator<at::CPUGeneratorImpl>(regularisation_.seed);
@@ -121,7 +168,21 @@ void Executor::run(const at::Tensor& images,
     if (std::holds_alternative<network::Input>(step.op)) {
       outputs[s] = channels_innermost(resized(images, step.shape[2], step.shape[3]));
     } else if (std::holds_alternative<network::BatchNorm>(step.op)) {
-      outputs[s] = batch_norm_.run(s, step, inputs[0], parameters_[s], in_place);
+      if (fuses && is_left_to_readers_[s] && has_kernels(inputs[0]))
+        left_to_readers[s] = batch_norm_.map(s, step, &inputs[0], parameters_[s]);
+      const bool passes = fuses && (is_done[s] || left_to_readers[s]);
+      outputs[s] = passes ? std::move(inputs[0])
+                          : batch_norm_.run(s, step, inputs[0], parameters_[s], in_place);
+    } else if (fuses && fuses_batch_norm(step) && has_kernels(inputs[0])) {
+      const auto& before = left_to_readers[static_cast<size_t>(step.inputs[0])];
+      std::optional<BatchNormMap> after;
+      if (normalises_[s] >= 0) {
+        const auto next = static_cast<size_t>(normalises_[s]);
+        after = batch_norm_.map(next, plan_.steps[next], nullptr, parameters_[next]);
+        is_done[next] = after.has_value();
+      }
+      outputs[s] = depthwise_between(inputs[0], before, parameters_[s][0], after,
+                                     std::get<network::Conv2d>(step.op));
     } else {
       outputs[s] = run_operator(step, inputs, parameters_[s], in_place);
     }

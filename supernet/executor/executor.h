@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -22,6 +23,13 @@ class BatchNormPolicy {
                          const std::vector<at::Tensor>& parameters, bool in_place) = 0;
   /// Whether the step needs its mean and variance parameters.
   virtual bool uses_stored_statistics() const { return false; }
+  /// What run() does, for an operator beside the step to do it in passing; nullopt: run() has to.
+  /// `x`: null before the step's input is there.
+  virtual std::optional<BatchNormMap> map(size_t /*index*/, const Step& /*step*/,
+                                          const at::Tensor* /*x*/,
+                                          const std::vector<at::Tensor>& /*parameters*/) {
+    return std::nullopt;
+  }
 };
 
 /// Training: the batch's own statistics, differentiable.
@@ -36,36 +44,57 @@ class TrainBatchNorm : public BatchNormPolicy {
   Communicator* group_;
 };
 
-/// Recalibration: normalises by the batch's own statistics and keeps them.
-class CollectBatchNorm : public BatchNormPolicy {
+/// Without gradients: normalises by statistics that come from elsewhere.
+class GivenBatchNorm : public BatchNormPolicy {
  public:
   at::Tensor run(size_t index, const Step& step, const at::Tensor& x,
-                 const std::vector<at::Tensor>& parameters, bool in_place) override;
+                 const std::vector<at::Tensor>& parameters, bool in_place) final;
+  std::optional<BatchNormMap> map(size_t index, const Step& step, const at::Tensor* x,
+                                  const std::vector<at::Tensor>& parameters) final;
+
+ protected:
+  /// Mean and variance of step `index`; nullopt if they need `x` and it is null.
+  virtual std::optional<ChannelMoments> statistics(size_t index, const Step& step,
+                                                   const at::Tensor* x,
+                                                   const std::vector<at::Tensor>& parameters) = 0;
+};
+
+/// Recalibration: normalises by the batch's own statistics and keeps them.
+class CollectBatchNorm : public GivenBatchNorm {
+ public:
   /// The moments of every batch norm step that ran since the last call.
   std::map<size_t, ChannelMoments> take() { return std::exchange(moments_, {}); }
+
+ protected:
+  std::optional<ChannelMoments> statistics(size_t index, const Step& step, const at::Tensor* x,
+                                           const std::vector<at::Tensor>& parameters) override;
 
  private:
   std::map<size_t, ChannelMoments> moments_;
 };
 
 /// Inference with recalibrated statistics. Thread-safe.
-class RecalibratedBatchNorm : public BatchNormPolicy {
+class RecalibratedBatchNorm : public GivenBatchNorm {
  public:
   explicit RecalibratedBatchNorm(std::map<size_t, ChannelMoments> moments)
       : moments_(std::move(moments)) {}
-  at::Tensor run(size_t index, const Step& step, const at::Tensor& x,
-                 const std::vector<at::Tensor>& parameters, bool in_place) override;
+
+ protected:
+  std::optional<ChannelMoments> statistics(size_t index, const Step& step, const at::Tensor* x,
+                                           const std::vector<at::Tensor>& parameters) override;
 
  private:
   std::map<size_t, ChannelMoments> moments_;
 };
 
 /// Inference with the statistics stored in a standalone model.
-class StoredBatchNorm : public BatchNormPolicy {
+class StoredBatchNorm : public GivenBatchNorm {
  public:
-  at::Tensor run(size_t index, const Step& step, const at::Tensor& x,
-                 const std::vector<at::Tensor>& parameters, bool in_place) override;
   bool uses_stored_statistics() const override { return true; }
+
+ protected:
+  std::optional<ChannelMoments> statistics(size_t index, const Step& step, const at::Tensor* x,
+                                           const std::vector<at::Tensor>& parameters) override;
 };
 
 /// Noise of training: dropout on the input of the classifier (the network's last linear layer), and
@@ -92,7 +121,9 @@ class OutputPolicy {
 };
 
 /// Runs a plan's networks on batches of images, channels innermost in memory throughout. Parameters
-/// are fetched once, at construction. Thread-safe without gradients where its policies are.
+/// are fetched once, at construction. Without gradients, batch norm and its activation before and
+/// after a depthwise convolution are done by that, where nothing else reads them: activations are
+/// written once instead of three times. Thread-safe without gradients where its policies are.
 class Executor {
  public:
   /// `plan` and `outputs` (null: outputs stay as they are) must outlive the executor. `precision`:
@@ -114,6 +145,8 @@ class Executor {
  private:
   /// Fills drop_rates_. \throws InvariantError if the plan has not just one network.
   void plan_noise();
+  /// Fills normalises_ and is_left_to_readers_.
+  void plan_fusion();
   at::Tensor with_noise(size_t step, const at::Tensor& x, at::Generator& generator) const;
 
   const Plan& plan_;
@@ -122,6 +155,10 @@ class Executor {
   std::vector<double> drop_rates_;  ///< by step, of its first input; empty: no noise
   OutputPolicy* outputs_;
   std::vector<std::vector<at::Tensor>> parameters_;
+  std::vector<int>
+      normalises_;  ///< by step: the batch norm that a depthwise convolution can do after it; or -1
+  std::vector<char>
+      is_left_to_readers_;  ///< by step: whether only depthwise convolutions read this batch norm
   std::vector<std::vector<size_t>> networks_of_step_;
 };
 

@@ -14,6 +14,15 @@ struct ActivationBounds {
   double high = 0.0;
 };
 
+/// act(x * scale + shift) of every channel: batch norm with known statistics, and its activation.
+/// `scale` null: x as it is.
+template <typename T>
+struct ChannelMap {
+  const T* scale = nullptr;
+  const T* shift = nullptr;
+  ActivationBounds act;
+};
+
 /// Row-wise kernels over a dense matrix [rows, width] whose columns repeat the channels of an NHWC
 /// tensor: the caller may see k pixels of C channels as one row of width k * C, so that small C
 /// still fill the vectors. Per-column arrays have `width` elements. One table for each instruction

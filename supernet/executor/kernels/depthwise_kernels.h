@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "supernet/executor/kernels/channel_kernels.h"
+
 namespace lathe::supernet {
 
 /// One image of a depthwise convolution; activations are [height, width, channels].
@@ -20,7 +22,10 @@ struct DepthwiseShape {
 /// channels]. One table for each instruction set; see depthwise_kernels().
 template <typename T>
 struct DepthwiseKernels {
-  void (*forward)(const DepthwiseShape& shape, const T* x, const T* taps, T* y, T* scratch);
+  /// Convolves before(x) and gives after(...) of the sums; both maps are done on the way, in the
+  /// cache. What pads the image is zero after `before`.
+  void (*forward)(const DepthwiseShape& shape, const T* x, const ChannelMap<T>& before,
+                  const T* taps, const ChannelMap<T>& after, T* y, T* scratch);
   void (*backward_data)(const DepthwiseShape& shape, const T* dy, const T* taps, T* dx, T* scratch);
   /// gradient [kernel * kernel, channels] += of this image.
   void (*backward_taps)(const DepthwiseShape& shape, const T* x, const T* dy, double* gradient,

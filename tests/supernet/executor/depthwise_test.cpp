@@ -7,6 +7,7 @@
 
 using namespace lathe;
 using namespace lathe::supernet;
+using network::ActivationKind;
 
 namespace {
 
@@ -65,6 +66,34 @@ TEST_CASE("depthwise and its gradients agree with LibTorch's convolution in doub
   }
 }
 
+TEST_CASE("depthwise_between gives bit by bit what batch norm by itself gives before and after") {
+  at::NoGradGuard no_gradients;
+  for (const int64_t channels : {2, 8, 15, 16, 24, 40}) {
+    for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+      const at::Tensor x = test::normal({3, channels, 9, 7}, 11, type).contiguous(at::MemoryFormat::ChannelsLast);
+      const at::Tensor weight = test::normal({channels, 1, 5, 5}, 12, type);
+      const network::Conv2d op = depthwise_of(channels, 5, 2, 2);
+      const at::Tensor gamma = test::normal({channels}, 13) * 2.0;
+      const at::Tensor beta = test::normal({channels}, 14);
+      const at::Tensor mean = test::normal({channels}, 15);
+      const at::Tensor variance = test::normal({channels}, 16).square() + 0.1;
+      for (const ActivationKind kind : {ActivationKind::Identity, ActivationKind::Relu, ActivationKind::Relu6,
+                                        ActivationKind::HardSwish, ActivationKind::HardSigmoid}) {
+        const auto apart = [&](const at::Tensor& values) {
+          return batch_norm_given(values, gamma, beta, mean, variance, 1e-3, kind, false);
+        };
+        const auto map = batch_norm_map(gamma, beta, mean, variance, 1e-3, kind);
+        CAPTURE(channels);
+        CAPTURE(static_cast<int>(kind));
+        CHECK(depthwise_between(x, map, weight, {}, op).equal(depthwise(apart(x), weight, op)));
+        CHECK(depthwise_between(x, {}, weight, map, op).equal(apart(depthwise(x, weight, op))));
+        CHECK(depthwise_between(x, map, weight, map, op).equal(apart(depthwise(apart(x), weight, op))));
+      }
+      CHECK_FALSE(batch_norm_map(gamma, beta, mean, variance, 1e-3, ActivationKind::Swish).has_value());
+    }
+  }
+}
+
 TEST_CASE("depthwise takes images in either memory format and keeps channels innermost") {
   const at::Tensor x = test::normal({2, 24, 9, 9}, 4, at::kFloat);
   const at::Tensor weight = test::normal({24, 1, 5, 5}, 5, at::kFloat);
@@ -116,8 +145,14 @@ TEST_CASE("The kernels of every instruction set that runs here agree") {
                                   .permute({1, 2, 0});
   for (const auto* table : tables) {
     const at::Tensor y = at::empty({shape.out_height(), shape.out_width(), 24});
-    table->forward(shape, x.data_ptr<float>(), taps.data_ptr<float>(), y.data_ptr<float>(), scratch.data());
+    table->forward(shape, x.data_ptr<float>(), {}, taps.data_ptr<float>(), {}, y.data_ptr<float>(), scratch.data());
     CHECK(difference(y, expected) < 1e-4);
+    const std::vector<float> scale(24, 2.0F);
+    const std::vector<float> shift(24, 0.0F);
+    const ChannelMap<float> twice = {scale.data(), shift.data(), {KernelActivation::Clamp, -1e9, 1e9}};
+    table->forward(shape, x.data_ptr<float>(), twice, taps.data_ptr<float>(), twice, y.data_ptr<float>(),
+                   scratch.data());
+    CHECK(difference(y, expected * 4.0) < 4e-4);
   }
 }
 #endif

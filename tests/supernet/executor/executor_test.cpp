@@ -10,6 +10,7 @@
 #include "supernet/executor/compute.h"
 #include "supernet/executor/executor.h"
 #include "supernet/executor/operators.h"
+#include "tests/supernet/seeded_tensor.h"
 #include "tests/support/message_of.h"
 #include "tests/support/random_network.h"
 
@@ -66,6 +67,61 @@ TEST_CASE("Overwriting dead results without gradients changes nothing") {
     CAPTURE(seed);
     CHECK(executor.run(images).equal(kept));
     CHECK(images.equal(before));
+  }
+}
+
+TEST_CASE("Batch norm done by a depthwise convolution changes no bit, whoever else reads it") {
+  using network::ActivationKind;
+  // Two networks that share a stem, whose activation one of them also reads outside the depthwise convolution.
+  const auto network_of = [](bool also_elsewhere, ActivationKind activation) {
+    network::Network network;
+    network::NodeId x = network.add_input("input", {1, 3, 9, 9});
+    x = network.add("expand", network::Conv2d{24, 1, 1, 0, 1, false}, {x});
+    x = network.add("expand.norm", network::BatchNorm{}, {x});
+    const network::NodeId read = network.add("expand.act", network::Activation{ActivationKind::HardSwish}, {x});
+    x = network.add("depthwise", network::Conv2d{24, 5, 1, 2, 24, false}, {read});
+    x = network.add("depthwise.norm", network::BatchNorm{}, {x});
+    x = network.add("depthwise.act", network::Activation{activation}, {x});
+    if (also_elsewhere) x = network.add("sum", network::Add{}, {x, read});
+    network.add("flat", network::Flatten{}, {network.add("pool", network::GlobalAveragePool{}, {x})});
+    return network;
+  };
+  class Unchanged : public OutputPolicy {  // with a policy that may look at every output nothing is fused
+   public:
+    at::Tensor run(size_t, const Step&, at::Tensor y) override { return y; }
+  } unchanged;
+  std::vector<network::Network> networks;
+  for (const ActivationKind activation : {ActivationKind::Relu6, ActivationKind::Swish}) {
+    for (const bool also_elsewhere : {false, true}) networks.push_back(network_of(also_elsewhere, activation));
+  }
+  SharedWeights weights(networks, 3, at::kCPU);
+  weights.values().copy_(test::normal(weights.values().sizes(), 4, at::kFloat));
+  const at::Tensor images = test::normal({5, 3, 9, 9}, 5, at::kFloat);
+  at::NoGradGuard no_gradients;
+  const auto results_of = [&](const std::vector<const network::Network*>& of, OutputPolicy* outputs) {
+    const Plan plan = make_forest(of);
+    FrozenSlices slices(weights);
+    CollectBatchNorm collect;
+    std::vector<at::Tensor> results(2 * of.size());
+    Executor(plan, slices, collect, {}, Precision::Fp32, outputs)
+        .run(images, [&](size_t n, const at::Tensor& y) { results[n] = y.clone(); });
+    RecalibratedBatchNorm given(collect.take());
+    Executor(plan, slices, given, {}, Precision::Fp32, outputs).run(images * 0.5, [&](size_t n, const at::Tensor& y) {
+      results[of.size() + n] = y.clone();
+    });
+    return results;
+  };
+  std::vector<const network::Network*> all;
+  for (const network::Network& network : networks) all.push_back(&network);
+  const std::vector<at::Tensor> together = results_of(all, nullptr);
+  const std::vector<at::Tensor> plain = results_of(all, &unchanged);
+  for (size_t n = 0; n < all.size(); ++n) {
+    const std::vector<at::Tensor> alone = results_of({all[n]}, nullptr);
+    CAPTURE(n);
+    CHECK(together[n].equal(plain[n]));
+    CHECK(together[n].equal(alone[0]));
+    CHECK(together[all.size() + n].equal(plain[all.size() + n]));
+    CHECK(together[all.size() + n].equal(alone[1]));
   }
 }
 
