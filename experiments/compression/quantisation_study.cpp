@@ -1,5 +1,6 @@
 #include "experiments/compression/quantisation_study.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -11,6 +12,7 @@
 #include "core/file.h"
 #include "core/progress.h"
 #include "experiments/compression/int8_speed.h"
+#include "experiments/compression/trained_run.h"
 #include "experiments/support/command_line.h"
 #include "experiments/support/results.h"
 #include "network/cost.h"
@@ -26,10 +28,10 @@ using supernet::QuantizeOptions;
 using supernet::Supernet;
 
 struct Arguments {
-  std::string space;
+  std::string networks_of;  ///< a search space's file, or a run's folder
   std::string out = "results.json";
   std::string work = "/tmp/lathe-quantisation-study";
-  int64_t networks = 4;
+  int64_t networks = 4;  ///< at most
   int64_t train_images = 0;
   double epochs = 6;
   double qat_epochs = 1;
@@ -103,21 +105,30 @@ std::vector<Variant> variants(const Arguments& arguments) {
 class QuantisationStudy {
  public:
   explicit QuantisationStudy(const Arguments& arguments) : arguments_(arguments) {
+    progress_ = terminal_progress();
+    if (std::filesystem::is_directory(arguments.networks_of)) {
+      TrainedRun run(arguments.networks_of);
+      space_name_ = run.space().name();
+      chosen_ = run.chosen();
+      supernet_ = run.take_supernet();
+      return;
+    }
     supernet::SupernetOptions options;
     options.seed = 1;
     options.threads = arguments.threads;
     options.data.train_limit = arguments.train_images;
-    space_ = search::read_search_space(arguments.space);
+    space_ = search::read_search_space(arguments.networks_of);
+    space_name_ = space_->name();
     supernet_ = supernet::load_supernet_module().create(*space_, options, arguments.work + "/run");
-    progress_ = terminal_progress();
   }
 
   nlohmann::json run() {
     const double start_s = steady_clock().now_s();
     std::vector<Subject> subjects;
     std::vector<Loss> losses;
-    for (int64_t n = 0; n < arguments_.networks; ++n) {
-      subjects.push_back(trained_network(n));
+    const int64_t at_hand = space_ ? arguments_.networks : static_cast<int64_t>(chosen_.size());
+    for (int64_t n = 0; n < std::min(arguments_.networks, at_hand); ++n) {
+      subjects.push_back(space_ ? trained_network(n) : subject_of(chosen_[static_cast<size_t>(n)]));
       for (const Variant& variant : variants(arguments_)) {
         losses.push_back(measure(subjects.back(), variant));
         const Loss& loss = losses.back();
@@ -142,13 +153,18 @@ class QuantisationStudy {
     Supernet::FineTuneOptions training;
     training.epochs = arguments_.epochs;
     training.learning_rate = 0.1;
+    return subject_of({"network " + std::to_string(index + 1),
+                       supernet_
+                           ->fine_tune({network, network::random_weights(network, rng.seed())},
+                                       nullptr, training, *progress_)
+                           .model});
+  }
+
+  Subject subject_of(const ChosenNetwork& network) {
     Subject subject;
-    subject.name = "network " + std::to_string(index + 1);
-    subject.model = supernet_
-                        ->fine_tune({network, network::random_weights(network, rng.seed())},
-                                    nullptr, training, *progress_)
-                        .model;
-    subject.macs = network::cost(network).macs;
+    subject.name = network.name;
+    subject.model = network.model;
+    subject.macs = network::cost(network.model.network).macs;
     subject.right = right(subject.model);
     for (const bool each : subject.right) subject.top1 += each ? 1.0 : 0.0;
     subject.top1 /= static_cast<double>(subject.right.size());
@@ -194,7 +210,7 @@ class QuantisationStudy {
   void compare_engines(Subject& subject, const network::Model& integers) {
     const network::Model floats = network::deploy(subject.model);
     subject.speed = int8_speed(floats, integers);
-    const std::string stem = arguments_.work + "/network-" + subject.name.substr(8);
+    const std::string stem = arguments_.work + "/" + subject.name;
     std::filesystem::create_directories(arguments_.work);
     write_file_atomically(stem + ".onnx", network::to_onnx(floats));
     write_file_atomically(stem + ".int8.onnx", network::to_onnx(integers));
@@ -244,7 +260,7 @@ class QuantisationStudy {
   nlohmann::json to_json(const std::vector<Subject>& subjects, const std::vector<Loss>& losses,
                          double seconds) const {
     nlohmann::json json = {{"dataset", supernet_->data().dataset},
-                           {"space", space_->name()},
+                           {"space", space_name_},
                            {"train_images", supernet_->data().train},
                            {"validation_images", supernet_->data().validation},
                            {"epochs", arguments_.epochs},
@@ -274,7 +290,9 @@ class QuantisationStudy {
   }
 
   const Arguments& arguments_;
-  std::unique_ptr<search::SearchSpace> space_;
+  std::string space_name_;
+  std::unique_ptr<search::SearchSpace> space_;  ///< of which networks are drawn and trained; or
+  std::vector<ChosenNetwork> chosen_;           ///< those of a run
   std::unique_ptr<Supernet> supernet_;
   std::unique_ptr<Progress> progress_;
 };
@@ -284,10 +302,13 @@ class QuantisationStudy {
 int quantisation_main(int argc, char** argv) {
   Arguments arguments;
   CLI::App app{"int8 networks by every observer and method, against fp32"};
-  app.add_option("space", arguments.space, "the search space")->required();
+  app.add_option("networks-of", arguments.networks_of,
+                 "a search space, of which networks are trained, or the folder of a finished run "
+                 "with its own")
+      ->required();
   add_out(app, arguments.out);
   app.add_option("--work", arguments.work, "folder for files")->capture_default_str();
-  app.add_option("--networks", arguments.networks, "trained")
+  app.add_option("--networks", arguments.networks, "at most")
       ->check(CLI::Range(1, 100))
       ->capture_default_str();
   app.add_option("--train-images", arguments.train_images, "0: all")->capture_default_str();
@@ -298,7 +319,10 @@ int quantisation_main(int argc, char** argv) {
   app.add_option("--parity-images", arguments.parity_images, "")->capture_default_str();
   app.add_option("--threads", arguments.threads, "0: all cores")->capture_default_str();
   return run_study(app, "quantisation", argc, argv, [&] {
-    merge_results(arguments.out, {{"quantisation", QuantisationStudy(arguments).run()}});
+    merge_results(arguments.out,
+                  {{std::filesystem::is_directory(arguments.networks_of) ? "quantisation_of_run"
+                                                                         : "quantisation",
+                    QuantisationStudy(arguments).run()}});
   });
 }
 
