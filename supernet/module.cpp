@@ -249,12 +249,14 @@ class TorchSupernet : public Supernet {
     });
   }
 
-  QuantizedModel quantize(const network::Model& model, const network::Model* teacher,
-                          const QuantizeOptions& options, Progress& progress) override {
+  std::optional<QuantizedModel> quantize(const network::Model& model, const network::Model* teacher,
+                                         const QuantizeOptions& options, Progress& progress,
+                                         const std::function<bool()>& stop) override {
     return translated([&] {
       const ComputeScope compute(options_.threads);
-      const QuantizationData data{train_images_, calibration_, validation_};
-      return quantize_model(model, teacher, data, options, options_, device_, progress);
+      const QuantizationData data{train_images_, calibration_, validation_,
+                                  data_identity(options_, summary_)};
+      return quantize_model(model, teacher, data, options, options_, device_, progress, stop);
     });
   }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,9 @@ struct QuantizeOptions {
     double learning_rate = 0.005;
     bool binary_weights = false;  ///< sign times mean magnitude; first and last layer in int8
     uint64_t seed = 1;
+    /// Where the state is kept, to go on after an interruption, in a file named after all that the
+    /// outcome depends on; the caller removes the folder. Empty: nowhere.
+    std::filesystem::path folder;
   };
   Training training;
 };

@@ -192,8 +192,18 @@ class Supernet {
   /// Makes an int8 model of a float one. Ranges, biases and sensitivities come from the calibration
   /// split, training from the train split (and `teacher`, if given), accuracies of the report from
   /// the validation split; there is no way to give it other images.
-  virtual QuantizedModel quantize(const network::Model& model, const network::Model* teacher,
-                                  const QuantizeOptions& options, Progress& progress) = 0;
+  /// Returns nothing if `stop` answered true first: a later call continues the training from its
+  /// folder, bit by bit.
+  virtual std::optional<QuantizedModel> quantize(const network::Model& model,
+                                                 const network::Model* teacher,
+                                                 const QuantizeOptions& options, Progress& progress,
+                                                 const std::function<bool()>& stop) = 0;
+
+  /// The same, to the end.
+  QuantizedModel quantize(const network::Model& model, const network::Model* teacher,
+                          const QuantizeOptions& options, Progress& progress) {
+    return std::move(*quantize(model, teacher, options, progress, [] { return false; }));
+  }
 
   /// Logits of a model on images of the validation split (never test): for parity with an export.
   virtual network::Tensor logits(const network::Model& model, const network::Tensor& images) = 0;

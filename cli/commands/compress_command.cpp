@@ -123,7 +123,7 @@ class Compression {
     add("given", "", network::deploy(given.model), given.validation);
     network::Model pruned = given.model;
     if (config_.prune.enabled() && !prune(pruned)) return false;
-    if (config_.quantize.enabled) quantize(pruned);
+    if (config_.quantize.enabled && !quantize(pruned)) return false;
     for (Stage& stage : stages_) test(stage);
     write();
     return true;
@@ -155,11 +155,15 @@ class Compression {
     return true;
   }
 
-  void quantize(const network::Model& model) {
+  bool quantize(const network::Model& model) {
     supernet::QuantizeOptions options = config_.quantize.options;
     options.training.seed = config_.supernet.seed;
-    supernet::QuantizedModel quantized = supernet_->quantize(model, &model, options, *progress_);
-    add("int8", "model-int8.onnx", std::move(quantized.model), quantized.report.after);
+    options.training.folder = work() / "quantize";
+    auto quantized =
+        supernet_->quantize(model, &model, options, *progress_, [] { return interrupted(); });
+    if (!quantized) return false;
+    add("int8", "model-int8.onnx", std::move(quantized->model), quantized->report.after);
+    return true;
   }
 
   void add(const std::string& name, const std::string& file, network::Model deployed,

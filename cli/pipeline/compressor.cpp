@@ -212,11 +212,17 @@ std::optional<CompressedModel> Compressor::make_float(const search::Architecture
   return made;
 }
 
-CompressedModel Compressor::make_int8(const network::Model& model, supernet::Supernet& supernet,
-                                      Progress& progress) const {
+std::optional<CompressedModel> Compressor::make_int8(const search::Architecture& architecture,
+                                                     const network::Model& model,
+                                                     supernet::Supernet& supernet,
+                                                     Progress& progress,
+                                                     const std::function<bool()>& stop) const {
   supernet::QuantizeOptions options = config_.quantize.options;
   options.training.seed = config_.seed;
-  supernet::QuantizedModel quantized = supernet.quantize(model, &model, options, progress);
+  options.training.folder = state("quantize", architecture);
+  auto done = supernet.quantize(model, &model, options, progress, stop);
+  if (!done) return std::nullopt;
+  supernet::QuantizedModel quantized = std::move(*done);
   const supernet::QuantizationReport& report = quantized.report;
   CompressedModel made;
   made.validation = report.after;
@@ -250,6 +256,7 @@ void Compressor::forget(const search::Architecture& architecture) const {
   std::error_code error;
   std::filesystem::remove(state("distil", architecture).string() + ".pt", error);
   std::filesystem::remove_all(state("prune", architecture), error);
+  std::filesystem::remove_all(state("quantize", architecture), error);
 }
 
 }  // namespace lathe::cli

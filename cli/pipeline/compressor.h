@@ -55,11 +55,13 @@ class Compressor {
                                             Evaluators& evaluators, Progress& progress,
                                             const std::function<bool()>& stop);
 
-  /// Quantises what make_float made.
-  CompressedModel make_int8(const network::Model& model, supernet::Supernet& supernet,
-                            Progress& progress) const;
+  /// Quantises what make_float made. Returns nothing if `stop` answered true first. \throws Error.
+  std::optional<CompressedModel> make_int8(const search::Architecture& architecture,
+                                           const network::Model& model,
+                                           supernet::Supernet& supernet, Progress& progress,
+                                           const std::function<bool()>& stop) const;
 
-  /// Removes the state that make_float kept, once its result is saved.
+  /// Removes the state that make_float and make_int8 kept, once its result is saved.
   void forget(const search::Architecture& architecture) const;
 
  private:
@@ -72,7 +74,7 @@ class Compressor {
   bool prune(CompressedModel& network, const search::Architecture& architecture,
              supernet::Supernet& supernet, Evaluators& evaluators, Progress& progress,
              const std::function<bool()>& stop);
-  /// "distil-" or "prune-" and a digest of what the state depends on.
+  /// "distil-", "prune-" or "quantize-" and a digest of what the state depends on.
   std::filesystem::path state(const char* step, const search::Architecture& architecture) const;
   const network::Model& teacher(const std::string& path, supernet::Supernet& supernet);
 

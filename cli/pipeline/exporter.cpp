@@ -309,15 +309,19 @@ bool Exporter::write_float(const ChosenNetwork& network, NetworkResult& result,
   return true;
 }
 
-void Exporter::write_int8(const ChosenNetwork& network, NetworkResult& result,
-                          supernet::Supernet& supernet, Progress& progress) {
+bool Exporter::write_int8(const ChosenNetwork& network, NetworkResult& result,
+                          supernet::Supernet& supernet, Progress& progress,
+                          const std::function<bool()>& stop) {
   const ChosenNetwork trained = in_float(network);
   const network::Model model = network::read_onnx_file(folder(trained) / kTrainedFile);
-  CompressedModel made = compressor_.make_int8(model, supernet, progress);
-  write_files(network, made.model, supernet.data());
+  auto made = compressor_.make_int8(network.evaluated.candidate.architecture, model, supernet,
+                                    progress, stop);
+  if (!made) return false;
+  write_files(network, made->model, supernet.data());
   result.steps = load(trained).steps;
-  result.steps.insert(result.steps.end(), made.steps.begin(), made.steps.end());
-  result.validation = made.validation;
+  result.steps.insert(result.steps.end(), made->steps.begin(), made->steps.end());
+  result.validation = made->validation;
+  return true;
 }
 
 bool Exporter::write_model(const ChosenNetwork& network, supernet::Supernet& supernet,
@@ -332,15 +336,12 @@ bool Exporter::write_model(const ChosenNetwork& network, supernet::Supernet& sup
   result.validation.reset();
   // First, so that no file of another recipe is ever taken for this one's.
   write_network_result(folder(network) / "result.json", result);
-  if (network.precision == latency::Precision::Int8) {
-    write_int8(network, result, supernet, progress);
-  } else if (!write_float(network, result, supernet, evaluators, progress, stop)) {
-    return false;
-  }
+  const bool done = network.precision == latency::Precision::Int8
+                        ? write_int8(network, result, supernet, progress, stop)
+                        : write_float(network, result, supernet, evaluators, progress, stop);
+  if (!done) return false;
   write_network_result(folder(network) / "result.json", result);
-  if (network.precision == latency::Precision::Fp32) {
-    compressor_.forget(network.evaluated.candidate.architecture);
-  }
+  compressor_.forget(network.evaluated.candidate.architecture);
   return true;
 }
 

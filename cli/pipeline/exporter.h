@@ -98,8 +98,8 @@ class Exporter {
   bool write_float(const ChosenNetwork& network, NetworkResult& result,
                    supernet::Supernet& supernet, Evaluators& evaluators, Progress& progress,
                    const std::function<bool()>& stop);
-  void write_int8(const ChosenNetwork& network, NetworkResult& result, supernet::Supernet& supernet,
-                  Progress& progress);
+  bool write_int8(const ChosenNetwork& network, NetworkResult& result, supernet::Supernet& supernet,
+                  Progress& progress, const std::function<bool()>& stop);
   void write_files(const ChosenNetwork& network, const network::Model& deployed,
                    const supernet::DataSummary& data) const;
   void confirm_file(const ChosenNetwork& network, const std::string& file, NetworkResult& result,

@@ -32,8 +32,8 @@ class Quantizer {
     report_.before = accuracy(model);
   }
 
-  QuantizedModel run(const network::Model& model, const network::Model* teacher,
-                     Progress& progress) {
+  std::optional<QuantizedModel> run(const network::Model& model, const network::Model* teacher,
+                                    Progress& progress, const std::function<bool()>& stop) {
     progress.begin("quantise", 3, "step");
     if (options_.equalize) equalize();
     ranges_ = collect_ranges(exact_, images_, options_.range, device_);
@@ -46,17 +46,19 @@ class Quantizer {
     network::Model calibrated = within_loss();
     progress.update(3, "rounded");
     progress.end();
-    if (options_.training.epochs <= 0.0) return {std::move(calibrated), report_};
+    if (options_.training.epochs <= 0.0) return QuantizedModel{std::move(calibrated), report_};
     // Equalised weights have no batch norm left to learn.
     const network::Model& start = options_.equalize ? exact_ : model;
-    network::Model trained = train_quantized(start, calibrated, teacher, data_.train,
-                                             options_.training, supernet_, device_, progress);
-    report_.trained = accuracy(trained);
+    std::optional<network::Model> trained =
+        train_quantized({start, calibrated, teacher}, data_.train, options_.training, supernet_,
+                        data_.identity, device_, progress, stop);
+    if (!trained) return std::nullopt;
+    report_.trained = accuracy(*trained);
     report_.is_trained =
         options_.training.binary_weights || report_.trained.top1 >= report_.calibrated.top1;
-    if (!report_.is_trained) return {std::move(calibrated), report_};
+    if (!report_.is_trained) return QuantizedModel{std::move(calibrated), report_};
     report_.after = report_.trained;
-    return {std::move(trained), report_};
+    return QuantizedModel{std::move(*trained), report_};
   }
 
  private:
@@ -109,10 +111,10 @@ class Quantizer {
 
 }  // namespace
 
-QuantizedModel quantize_model(const network::Model& model, const network::Model* teacher,
-                              const QuantizationData& data, const QuantizeOptions& options,
-                              const SupernetOptions& supernet, at::Device device,
-                              Progress& progress) {
+std::optional<QuantizedModel> quantize_model(
+    const network::Model& model, const network::Model* teacher, const QuantizationData& data,
+    const QuantizeOptions& options, const SupernetOptions& supernet, at::Device device,
+    Progress& progress, const std::function<bool()>& stop) {
   if (model.quantization)
     throw ConfigError("quantize: the model is quantised, expected a float one");
   if (options.training.binary_weights && options.training.epochs <= 0.0) {
@@ -122,7 +124,7 @@ QuantizedModel quantize_model(const network::Model& model, const network::Model*
     throw ConfigError("quantize: float layers without sensitivity images, expected some");
   }
   Quantizer quantizer(model, data, options, supernet, device);
-  return quantizer.run(model, teacher, progress);
+  return quantizer.run(model, teacher, progress, stop);
 }
 
 }  // namespace lathe::supernet

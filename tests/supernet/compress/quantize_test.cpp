@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <functional>
+#include <iterator>
+#include <optional>
 
 #include "network/passes.h"
 #include "network/quantized_executor.h"
@@ -235,12 +239,18 @@ TEST_CASE("The layer that int8 hurts most is found, and kept in fp32 when asked"
 
 namespace {
 
-QuantizedModel quantized(const network::Model& model, const Batches& data,
-                         const QuantizeOptions& options) {
+/// Nothing once `stop` has answered true.
+std::optional<QuantizedModel> quantized_until(const network::Model& model, const Batches& data,
+                                              const QuantizeOptions& options, const std::function<bool()>& stop) {
   const test::TemporaryFolder folder;
   const SupernetOptions supernet = test::tiny_options(folder.path());
-  return quantize_model(model, nullptr, {data, data, data}, options, supernet, at::kCPU,
-                        no_progress());
+  return quantize_model(model, nullptr, {data, data, data, {{"dataset", "bars"}}}, options, supernet, at::kCPU,
+                        no_progress(), stop);
+}
+
+QuantizedModel quantized(const network::Model& model, const Batches& data,
+                         const QuantizeOptions& options) {
+  return *quantized_until(model, data, options, [] { return false; });
 }
 
 }  // namespace
@@ -290,6 +300,43 @@ TEST_CASE("Training in int8 improves a badly rounded model, and its report is of
     CHECK(exact.argmax(1).eq(simulated.argmax(1)).sum().item<int64_t>() >= 99);
     const auto right = exact.argmax(1).eq(batch.labels).sum().item<double>();
     CHECK(std::abs(right / 100.0 - trained.report.after.top1) < 0.15);
+  }
+}
+
+TEST_CASE("Training in int8 that was stopped goes on bit by bit") {
+  const Batches data = bars(400, 3);
+  const network::Model model = block_model(network::ActivationKind::Relu);
+  QuantizeOptions options;
+  options.training.epochs = 4;
+  options.training.learning_rate = 0.05;
+  const QuantizedModel whole = quantized(model, data, options);
+  const test::TemporaryFolder folder;
+  options.training.folder = folder.path();
+  int steps = 0;
+  CHECK_FALSE(quantized_until(model, data, options, [&] { return ++steps > 7; }).has_value());
+  const auto files = [&] {
+    return std::distance(std::filesystem::directory_iterator(folder.path()), std::filesystem::directory_iterator());
+  };
+  CHECK(files() == 1);
+  // Another rate is another training, with a file of its own.
+  QuantizeOptions other = options;
+  other.training.learning_rate = 0.02;
+  CHECK_FALSE(quantized_until(model, data, other, [] { return true; }).has_value());
+  CHECK(files() == 2);
+  int more = 0;
+  const auto resumed = quantized_until(model, data, options, [&] {
+    ++more;
+    return false;
+  });
+  REQUIRE(resumed.has_value());
+  CHECK(more == 4 * (400 / 32) - 7);  // it did not begin again
+  for (const auto& [name, tensor] : whole.model.weights) {
+    CAPTURE(name);
+    CHECK(resumed->model.weights.at(name).values == tensor.values);
+  }
+  for (const auto& [name, scale] : whole.model.quantization->outputs) {
+    CAPTURE(name);
+    CHECK(resumed->model.quantization->outputs.at(name).scale == scale.scale);
   }
 }
 
