@@ -57,9 +57,10 @@ class FakeSupernet : public supernet::Supernet {
   supernet::ExtractedModel extract(const network::Network&) override {
     return refuse<supernet::ExtractedModel>();
   }
-  supernet::QuantizedModel quantize(const network::Model&, const network::Model*,
-                                    const supernet::QuantizeOptions&, Progress&) override {
-    return refuse<supernet::QuantizedModel>();
+  std::optional<supernet::QuantizedModel> quantize(const network::Model&, const network::Model*,
+                                                   const supernet::QuantizeOptions&, Progress&,
+                                                   const std::function<bool()>&) override {
+    return refuse<std::optional<supernet::QuantizedModel>>();
   }
   network::Tensor logits(const network::Model&, const network::Tensor&) override {
     return refuse<network::Tensor>();
