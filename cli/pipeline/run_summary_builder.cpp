@@ -10,6 +10,7 @@
 #include "cli/pipeline/machine.h"
 #include "cli/pipeline/scaling_summary.h"
 #include "cli/pipeline/summary_values.h"
+#include "cli/pipeline/summary_warnings.h"
 #include "core/clock.h"
 #include "core/file.h"
 #include "network/architecture_json.h"
@@ -340,48 +341,6 @@ report::Search search_of(const SummarySources& sources) {
   return search;
 }
 
-/// A line for each device on which int8 does not pay.
-std::vector<std::string> slow_int8(const report::RunSummary& summary) {
-  std::vector<std::string> warnings;
-  for (const report::Device& device : summary.devices) {
-    int64_t slower = 0;
-    int64_t all = 0;
-    for (size_t i = 0; i < summary.front.size(); ++i) {
-      if (!report::is_continued(summary, i)) continue;
-      const report::Latency* fp32 = report::best_latency(summary.front[i], device.name);
-      const report::Latency* int8 = report::best_latency(summary.front[i + 1], device.name);
-      if (fp32 == nullptr || int8 == nullptr) continue;
-      ++all;
-      if (int8->median_ms >= fp32->median_ms) ++slower;
-    }
-    if (slower == 0) continue;
-    warnings.push_back("int8 is not faster than fp32 on " + device.name + " for " +
-                       std::to_string(slower) + " of " + std::to_string(all) +
-                       " networks: " + device.engine + " " + device.engine_version +
-                       " multiplies bytes no faster than floats on this processor, or the "
-                       "networks are too small to pay for the rounding; a board with dot-product "
-                       "instructions may differ");
-  }
-  return warnings;
-}
-
-std::vector<std::string> warnings_of(const report::RunSummary& summary) {
-  std::vector<std::string> warnings = slow_int8(summary);
-  for (const report::FrontNetwork& network : summary.front) {
-    if (!network.feasible) {
-      warnings.push_back(network.id +
-                         " breaks a constraint when measured again: it is marked and no winner");
-    }
-    for (const report::FrontLatency& latency : network.latencies) {
-      if (latency.confirmed && latency.confirmed->verdict != "clean") {
-        warnings.push_back(network.id + " on " + latency.device + ": the confirmed latency is " +
-                           latency.confirmed->verdict);
-      }
-    }
-  }
-  return warnings;
-}
-
 }  // namespace
 
 report::RunSummary build_summary(const SummarySources& sources) {
@@ -415,7 +374,7 @@ report::RunSummary build_summary(const SummarySources& sources) {
   mark_dominated(summary.front, sources);
   give_roles(summary.front, front_device(config.search));
   summary.baselines = sources.baselines.baselines;
-  summary.warnings = warnings_of(summary);
+  summary.warnings = summary_warnings(summary);
   summary.warnings.insert(summary.warnings.end(), sources.baselines.warnings.begin(),
                           sources.baselines.warnings.end());
   return summary;
