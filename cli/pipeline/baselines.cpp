@@ -8,6 +8,7 @@
 #include "cli/pipeline/summary_values.h"
 #include "core/file.h"
 #include "network/cost.h"
+#include "network/onnx.h"
 #include "network/passes.h"
 #include "network/reference_networks.h"
 
@@ -24,12 +25,12 @@ network::ReferenceOptions options_of(const search::SearchSpace& space) {
   return options;
 }
 
-/// A file of floats runs as it is, also where the run's own networks are int8.
-Result<latency::LatencyEstimate> measure_file(const std::string& file,
-                                              const latency::DeviceConfig& board,
-                                              Evaluators& evaluators) {
+/// A model of floats runs as it is, also where the run's own networks are int8.
+Result<latency::LatencyEstimate> measure_model(const BaselineModel& model,
+                                               const latency::DeviceConfig& board,
+                                               Evaluators& evaluators) {
   const bool in_floats = board.precision != latency::Precision::Int8;
-  return evaluators.measure_again(board.name, {}, read_file(file), board.plan,
+  return evaluators.measure_again(board.name, {}, model.onnx, board.plan,
                                   in_floats ? board.precision : latency::Precision::Fp32);
 }
 
@@ -44,7 +45,7 @@ search::Candidate candidate_of(network::Network network) {
 }  // namespace
 
 std::vector<std::string> default_baselines() {
-  return {"mobilenet_v2", "shufflenet_v2", "efficientnet_b0", "resnet18"};
+  return {kLargestBaseline, "mobilenet_v2", "shufflenet_v2", "efficientnet_b0", "resnet18"};
 }
 
 bool is_baseline_file(const std::string& entry) {
@@ -55,10 +56,19 @@ BaselineModels read_baseline_models(const RunConfig& config) {
   BaselineModels models;
   for (const std::string& entry : config.baselines) {
     if (is_baseline_file(entry)) {
-      models[entry] = read_model_of_space(entry, *config.space, "a baseline");
+      models[entry] = {read_model_of_space(entry, *config.space, "a baseline"), read_file(entry)};
     }
   }
   return models;
+}
+
+BaselineModel largest_baseline(const search::SearchSpace& space, supernet::Supernet& supernet) {
+  BaselineModel largest;
+  largest.model = network::deploy(supernet.extract(space.lower(space.largest())).model);
+  network::OnnxExportOptions options;
+  options.dynamic_batch = true;
+  largest.onnx = network::to_onnx(largest.model, options);
+  return largest;
 }
 
 MeasuredBaselines measure_baselines(const RunConfig& config, const BaselineModels& models,
@@ -71,23 +81,25 @@ MeasuredBaselines measure_baselines(const RunConfig& config, const BaselineModel
   progress.begin("baselines", static_cast<int64_t>(config.baselines.size()), "network");
   for (const std::string& entry : config.baselines) {
     const auto model = models.find(entry);
-    const search::Candidate candidate = candidate_of(
-        model == models.end() ? network::reference_network(entry, options) : model->second.network);
+    const search::Candidate candidate =
+        candidate_of(model == models.end() ? network::reference_network(entry, options)
+                                           : model->second.model.network);
     const network::Cost cost = network::cost(*candidate.network);
     report::Baseline baseline;
-    baseline.name = std::filesystem::path(entry).filename().string();
+    baseline.name = entry == kLargestBaseline ? "largest of the supernet"
+                                              : std::filesystem::path(entry).filename().string();
     baseline.macs = cost.macs;
     baseline.params = cost.params;
     baseline.size_bytes = cost.model_bytes;
     if (model != models.end()) {
-      baseline.size_bytes = static_cast<int64_t>(std::filesystem::file_size(entry));
-      const search::AccuracyEstimate test = test_split().accuracy(model->second);
+      baseline.size_bytes = static_cast<int64_t>(model->second.onnx.size());
+      const search::AccuracyEstimate test = test_split().accuracy(model->second.model);
       baseline.accuracy = report::Accuracy{test.top1, test.standard_error, test.images};
     }
     for (const latency::DeviceConfig& board : config.boards()) {
       const auto result = model == models.end()
                               ? evaluators.latency(board.name).measure(candidate, board.plan).get()
-                              : measure_file(entry, board, evaluators);
+                              : measure_model(model->second, board, evaluators);
       if (result.ok()) {
         baseline.latencies.push_back({board.name, latency_of(*result)});
       } else {

@@ -231,6 +231,10 @@ void Pipeline::measure_baselines() {
   if (config_.baselines.empty()) return;
   std::optional<StageTimer> timer;
   if (!folder_.done("baselines")) timer.emplace(folder_, "baselines");
+  const std::vector<std::string>& asked = config_.baselines;
+  if (std::find(asked.begin(), asked.end(), kLargestBaseline) != asked.end()) {
+    baseline_models_[kLargestBaseline] = largest_baseline(*config_.space, supernet());
+  }
   baselines_ = cli::measure_baselines(
       config_, baseline_models_, evaluators_,
       [&]() -> supernet::TestSplit& { return test_split(); }, timer ? progress_ : no_progress());

@@ -190,6 +190,7 @@ void read_report(ConfigSection section, RunConfig& config) {
   const std::vector<std::string>& published = network::reference_network_names();
   config.baselines = section.texts("baselines", default_baselines());
   for (std::string& baseline : config.baselines) {
+    if (baseline == kLargestBaseline) continue;
     if (std::count(published.begin(), published.end(), baseline) != 0) continue;
     if (is_baseline_file(baseline)) {
       baseline = beside(config.file, baseline).string();
@@ -198,8 +199,8 @@ void read_report(ConfigSection section, RunConfig& config) {
     const std::string nearest = nearest_name(baseline, published);
     std::string names;
     for (const std::string& name : published) names += name + ", ";
-    section.fault("baselines", "a list of " + names + "or files whose names end in .onnx, not " +
-                                   baseline +
+    section.fault("baselines", "a list of largest, " + names +
+                                   "or files whose names end in .onnx, not " + baseline +
                                    (nearest.empty() ? "" : "; did you mean " + nearest + "?"));
   }
   section.finish();
@@ -319,10 +320,16 @@ void check_table_space(ConfigSection root, RunConfig& config) {
 void settle_baselines(ConfigSection root, RunConfig& config) {
   ConfigSection report = root.section("report");
   if (!config.boards().empty()) {
-    if (config.accuracy &&
-        std::any_of(config.baselines.begin(), config.baselines.end(), is_baseline_file)) {
+    if (!config.accuracy) return;
+    std::vector<std::string>& baselines = config.baselines;
+    const auto has_weights = [](const std::string& entry) {
+      return entry == kLargestBaseline || is_baseline_file(entry);
+    };
+    if (report.has("baselines") && std::any_of(baselines.begin(), baselines.end(), has_weights)) {
       report.fault("baselines", "published networks alone, since accuracies are a table's");
     }
+    baselines.erase(std::remove_if(baselines.begin(), baselines.end(), has_weights),
+                    baselines.end());
     return;
   }
   if (report.has("baselines") && !config.baselines.empty()) {

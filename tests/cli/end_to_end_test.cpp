@@ -43,7 +43,7 @@ std::filesystem::path write_config(const test::TemporaryFolder& folder, const st
           "search: " +
           search +
           "\nexport: {networks: 3, check_images: 1000, confirm: {half_width: 0.1, budget: 1s}}\n"
-          "report: {baselines: [shufflenet_v2]}\n" +
+          "report: {baselines: [largest, shufflenet_v2]}\n" +
           extra);
   return path;
 }
@@ -130,8 +130,13 @@ TEST_CASE("lathe run trains, searches, exports and reports, and its numbers hold
       CHECK(sha256_hex(read_file(path)) == file.at("sha256").get<std::string>());
     }
   }
-  REQUIRE(result.at("baselines").size() == 1);
-  const Json& baseline = result.at("baselines").at(0);
+  REQUIRE(result.at("baselines").size() == 2);
+  const Json& largest = result.at("baselines").at(0);
+  CHECK(largest.at("name") == "largest of the supernet");
+  CHECK(largest.at("accuracy").at("images") == result.at("front").at(0).at("test").at("images"));
+  CHECK(largest.at("latencies").at(0).at("latency").at("median_ms").get<double>() > 0.0);
+  for (const Json& network : result.at("front")) CHECK(largest.at("macs") >= network.at("macs"));
+  const Json& baseline = result.at("baselines").at(1);
   CHECK(baseline.at("name") == "shufflenet_v2");
   CHECK(baseline.at("accuracy").is_null());
   CHECK(baseline.at("latencies").at(0).at("latency").at("median_ms").get<double>() > 0.0);

@@ -186,6 +186,9 @@ TEST_CASE("published networks are measured on boards, and refused where there is
   CHECK(file.fault("space: " + kCells + "\n" + kAccuracy + kSearch +
                    "devices: [{name: pi}]\nreport: {baselines: [own.onnx]}\n")
             .find("published networks alone, since accuracies are a table's") != std::string::npos);
+  CHECK(file.fault("space: " + kCells + "\n" + kAccuracy + kSearch +
+                   "devices: [{name: pi}]\nreport: {baselines: [largest]}\n")
+            .find("published networks alone, since accuracies are a table's") != std::string::npos);
   const std::string replayed = "space: " + kCells + "\n" + kAccuracy + kDevice + kSearch;
   CHECK(file.read(replayed).baselines.empty());
   CHECK(file.fault(replayed + "report: {baselines: [mnasnet]}\n")
