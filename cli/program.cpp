@@ -193,6 +193,10 @@ void add_result_commands(CLI::App& app, Arguments& arguments) {
                        "Remove channels until this holds, such as \"macs x0.5\" or "
                        "\"latency@local <= 2ms\"; fine-tuned between the rounds");
   compress->add_flag("--int8", asked.int8, "Then quantise to int8");
+  compress->add_flag(
+      "--sensitivity", asked.sensitivity,
+      "Change nothing: show what accuracy each layer costs when it alone is pruned or "
+      "in int8");
   compress->add_option("--config", asked.config,
                        "Sections data, supernet (batch, momentum, ...), compress (prune, "
                        "quantize) and devices, as in docs/configuration.md");

@@ -74,13 +74,15 @@ struct CompressArguments {
   std::filesystem::path model;   ///< an ONNX file of a float network
   std::filesystem::path config;  ///< sections data, supernet, compress, devices; empty: defaults
   std::vector<std::string> overrides;
-  std::string data;   ///< data.dataset; empty: the config's
-  std::string prune;  ///< compress.prune.target; empty: the config's
-  bool int8 = false;  ///< compress.quantize
+  std::string data;          ///< data.dataset; empty: the config's
+  std::string prune;         ///< compress.prune.target; empty: the config's
+  bool int8 = false;         ///< compress.quantize
+  bool sensitivity = false;  ///< only say how much each layer bears
   std::filesystem::path output;
 };
 
-/// `lathe compress MODEL.onnx`: prunes and quantises a network that lathe did not find.
+/// `lathe compress MODEL.onnx`: prunes and quantises a network that lathe did not find, or tells
+/// how much each of its layers bears.
 void compress_command(const CompressArguments& arguments);
 
 struct ReportArguments {

@@ -186,6 +186,20 @@ TEST_CASE("every step is applied, measured and reported, and its files run elsew
   CHECK(test::run_program({kLathe, "compress", given.string(), "--data", "fashion_mnist"}).first ==
         2);
 
+  const auto bears = test::run_program({kLathe, "compress", given.string(), "--data", "fashion_mnist", "--sensitivity",
+                                        "--set", "data.train_limit=2000", "--set", "data.validation=500", "--set",
+                                        "data.calibration=250", "--out", (folder / "bears").string()});
+  INFO(bears.second);
+  REQUIRE(bears.first == 0);
+  const Json sensitivity = Json::parse(read_file(folder / "bears" / "sensitivity.json"));
+  CHECK(sensitivity.at("prune").size() >= 3);
+  for (const Json& group : sensitivity.at("prune")) {
+    CHECK(group.at("points").at(2).at("macs").get<int64_t>() < group.at("points").at(0).at("macs").get<int64_t>());
+  }
+  CHECK(sensitivity.at("int8").back().at("operator") == "linear");
+  CHECK(bears.second.find("without fine-tuning") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(folder / "bears" / "work"));
+
   const std::string whole = read_file(file);
   write_file_atomically(folder / "half.onnx", whole.substr(0, whole.size() / 2));
   const auto refused = test::run_program({kLathe, "measure", (folder / "half.onnx").string()});
