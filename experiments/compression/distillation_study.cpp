@@ -1,6 +1,6 @@
 #include "experiments/compression/distillation_study.h"
 
-#include <array>
+#include <boost/math/distributions/students_t.hpp>
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -37,11 +37,9 @@ struct Pair {
 
 /// Half the width of the 95 % interval of the mean of `values`, by Student's t.
 double half_width(const std::vector<double>& values) {
-  constexpr std::array<double, 9> kT = {12.706, 4.303, 3.182, 2.776, 2.571,
-                                        2.447,  2.365, 2.306, 2.262};
-  const size_t freedom = values.size() - 1;
-  const double t = freedom <= kT.size() ? kT[freedom - 1] : 1.96;
-  return t * standard_deviation(values) / std::sqrt(static_cast<double>(values.size()));
+  const auto count = static_cast<double>(values.size());
+  const double t = boost::math::quantile(boost::math::students_t(count - 1.0), 0.975);
+  return t * standard_deviation(values) / std::sqrt(count);
 }
 
 double top1(TrainedRun& run, const network::Model& model, const network::Model* teacher,
