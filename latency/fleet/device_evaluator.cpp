@@ -23,6 +23,16 @@ double board_time_limit_s(const MeasurementPlan& plan) {
   return 3.0 * plan.budget_s + plan.sustain_s + plan.energy_s + 120.0;
 }
 
+/// A latency is a ratio to the reference network's time: tells it with another such time.
+void tell_in(double reference_ms, LatencyEstimate& estimate) {
+  const double factor = reference_ms / estimate.reference_ms;
+  for (double* value : {&estimate.median_ms, &estimate.interval_ms.low, &estimate.interval_ms.high,
+                        &estimate.p90_ms, &estimate.p99_ms}) {
+    *value *= factor;
+  }
+  estimate.reference_ms = reference_ms;
+}
+
 }  // namespace
 
 DeviceEvaluator::DeviceEvaluator(BoardClass& board_class, MeasurementStore* store,
@@ -120,13 +130,14 @@ std::future<Result<LatencyEstimate>> DeviceEvaluator::measure_onnx(
     Result<LatencyEstimate> result = client.measure(lease, id, sha256, job_options(key.precision),
                                                     key.plan, board_time_limit_s(key.plan));
     if (!result.ok()) return result.failure();
+    LatencyEstimate estimate = std::move(result).value();
     const bool poor =
-        result->verdict == Verdict::Disturbed || result->verdict == Verdict::Throttled;
+        estimate.verdict == Verdict::Disturbed || estimate.verdict == Verdict::Throttled;
     class_.record(client.address(), poor ? 0.0 : 1.0, true);
-    result->conditions.extra["agent"] = client.address();
-    result->conditions.extra["device"] = class_.config.name;
-    if (store_ != nullptr) remember(key, client.address(), *result);
-    deliver(key, *result);
+    estimate.conditions.extra["agent"] = client.address();
+    estimate.conditions.extra["device"] = class_.config.name;
+    if (store_ != nullptr) remember(key, client.address(), estimate);
+    deliver(key, estimate);
     return std::nullopt;
   };
   job->fail = [this, key](const Failure& failure) { deliver(key, failure); };
@@ -136,10 +147,22 @@ std::future<Result<LatencyEstimate>> DeviceEvaluator::measure_onnx(
 
 /// A store that cannot be written costs a later run a measurement, not this one its result.
 void DeviceEvaluator::remember(const FlightKey& measurement, const std::string& address,
-                               const LatencyEstimate& estimate) {
+                               LatencyEstimate& estimate) {
   try {
     for (const AgentDescription& board : class_.boards()) {
-      if (board.address == address) store_->add(store_key(measurement, board), estimate);
+      if (board.address != address) continue;
+      const MeasurementKey key = store_key(measurement, board);
+      if (estimate.reference_ms > 0.0 && estimate.verdict != Verdict::InvalidTiming) {
+        const auto reference = store_->reference_time(key, estimate.reference_ms);
+        if (reference.board_changed) {
+          log::warning("agent " + address +
+                           ": the board is faster or slower than when it was measured before; "
+                           "what is needed of that is measured again",
+                       {{"device", class_.config.name}, {"agent", address}});
+        }
+        tell_in(reference.kept_ms, estimate);
+      }
+      store_->add(key, estimate);
     }
   } catch (const Error& error) {
     log::warning(std::string("a measurement is not kept for other runs: ") + error.what());

@@ -56,8 +56,9 @@ class DeviceEvaluator : public search::LatencyEvaluator {
   };
 
   MeasurementKey store_key(const FlightKey& measurement, const AgentDescription& board) const;
+  /// Tells the estimate in the reference time that the store keeps, and adds it there.
   void remember(const FlightKey& measurement, const std::string& address,
-                const LatencyEstimate& estimate);
+                LatencyEstimate& estimate);
   void deliver(const FlightKey& key, const Result<LatencyEstimate>& result);
 
   BoardClass& class_;

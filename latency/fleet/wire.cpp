@@ -122,11 +122,13 @@ Result<LatencyEstimate> estimate_of(const v1::LatencyResult& result, const std::
   estimate.processes = static_cast<int>(result.processes());
   estimate.wall_s = result.wall_s();
   estimate.peak_memory_bytes = result.peak_memory_bytes();
+  estimate.reference_ms = result.reference_ms();
   const bool sane = std::isfinite(estimate.median_ms) && estimate.median_ms > 0.0 &&
                     result.low_ms() > 0.0 && result.low_ms() <= estimate.median_ms &&
                     std::isfinite(result.high_ms()) && estimate.median_ms <= result.high_ms() &&
                     std::isfinite(estimate.p90_ms) && std::isfinite(estimate.p99_ms) &&
-                    std::isfinite(estimate.wall_s) && result.level() > 0.0 &&
+                    std::isfinite(estimate.wall_s) && estimate.reference_ms >= 0.0 &&
+                    std::isfinite(estimate.reference_ms) && result.level() > 0.0 &&
                     result.level() < 1.0 && std::isfinite(result.conditions().frequency_hz()) &&
                     std::isfinite(result.conditions().temperature_c());
   if (!sane) {

@@ -55,11 +55,13 @@ struct LatencyEstimate {
   Interval interval_ms;  ///< of the median
   double p90_ms = 0.0;
   double p99_ms = 0.0;
-  int64_t kept = 0;                      ///< blocks that count
-  int64_t rejected = 0;                  ///< blocks thrown away as disturbed
-  int processes = 1;                     ///< fresh worker processes that contributed
-  double wall_s = 0.0;                   ///< board time spent
-  int64_t peak_memory_bytes = 0;         ///< of the worker; 0: unknown
+  int64_t kept = 0;               ///< blocks that count
+  int64_t rejected = 0;           ///< blocks thrown away as disturbed
+  int processes = 1;              ///< fresh worker processes that contributed
+  double wall_s = 0.0;            ///< board time spent
+  int64_t peak_memory_bytes = 0;  ///< of the worker; 0: unknown
+  /// Calibrated time of the reference network, in which the latency was measured; 0: unknown.
+  double reference_ms = 0.0;
   std::optional<EnergyEstimate> energy;  ///< where the plan asked for it
   Verdict verdict = Verdict::Clean;
   Conditions conditions;

@@ -3,6 +3,7 @@
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <sqlite3.h>
 
+#include <cmath>
 #include <cstdio>
 #include <mutex>
 #include <string>
@@ -16,7 +17,9 @@
 namespace lathe::latency {
 namespace {
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
+/// Two calibrations of one board differ by less, in logarithms.
+constexpr double kBoardChanged = 0.1;
 constexpr int kBusyTimeoutMs = 30000;
 
 constexpr char kSchema[] = R"(
@@ -38,6 +41,14 @@ CREATE TABLE IF NOT EXISTS measurements (
 CREATE INDEX IF NOT EXISTS measurements_by_key ON measurements
   (structure, engine, engine_version, precision, threads, device_fingerprint, sustained,
    target_half_width);
+CREATE TABLE IF NOT EXISTS reference_times (
+  engine             TEXT NOT NULL,
+  engine_version     TEXT NOT NULL,
+  threads            INTEGER NOT NULL,
+  device_fingerprint TEXT NOT NULL,
+  reference_ms       REAL NOT NULL,
+  PRIMARY KEY (engine, engine_version, threads, device_fingerprint)
+);
 )";
 
 constexpr char kFind[] = R"(
@@ -45,6 +56,11 @@ SELECT estimate FROM measurements
 WHERE structure = ? AND engine = ? AND engine_version = ? AND precision = ? AND threads = ?
   AND device_fingerprint = ? AND sustained = ? AND target_half_width <= ? AND verdict IN ('clean', 'unsteady')
   AND (? = 0 OR json_extract(estimate, '$.energy') IS NOT NULL)
+  AND NOT EXISTS (
+    SELECT 1 FROM reference_times AS kept
+    WHERE kept.engine = measurements.engine AND kept.engine_version = measurements.engine_version
+      AND kept.threads = measurements.threads AND kept.device_fingerprint = measurements.device_fingerprint
+      AND abs(json_extract(estimate, '$.reference_ms') / kept.reference_ms - 1) > 1e-6)
 ORDER BY verdict = 'clean' DESC, target_half_width, id DESC LIMIT 1
 )";
 
@@ -52,6 +68,16 @@ constexpr char kAdd[] = R"(
 INSERT INTO measurements (structure, engine, engine_version, precision, threads, device_fingerprint,
                           sustained, target_half_width, verdict, median_ms, estimate)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+)";
+
+constexpr char kFindReference[] = R"(
+SELECT reference_ms FROM reference_times
+WHERE engine = ? AND engine_version = ? AND threads = ? AND device_fingerprint = ?
+)";
+
+constexpr char kKeepReference[] = R"(
+INSERT OR REPLACE INTO reference_times (engine, engine_version, threads, device_fingerprint, reference_ms)
+VALUES (?, ?, ?, ?, ?)
 )";
 
 constexpr char kExport[] = R"(
@@ -79,6 +105,13 @@ void bind_key(SQLite::Statement& statement, const MeasurementKey& key, double ta
   statement.bind(6, key.device_fingerprint);
   statement.bind(7, key.sustained ? 1 : 0);
   statement.bind(8, target_half_width);
+}
+
+void bind_board(SQLite::Statement& statement, const MeasurementKey& key) {
+  statement.bind(1, key.engine);
+  statement.bind(2, key.engine_version);
+  statement.bind(3, key.threads);
+  statement.bind(4, key.device_fingerprint);
 }
 
 /// Returns `text` as one CSV field (RFC 4180).
@@ -240,6 +273,31 @@ void MeasurementStore::add(const MeasurementKey& key, const LatencyEstimate& est
     statement.bind(10, estimate.median_ms);
     statement.bind(11, text);
     statement.exec();
+  });
+}
+
+MeasurementStore::ReferenceTime MeasurementStore::reference_time(const MeasurementKey& key,
+                                                                 double measured_ms) {
+  if (!(measured_ms > 0.0)) {
+    throw InvariantError("MeasurementStore::reference_time: measured_ms = " +
+                         std::to_string(measured_ms) + ", expected a positive time");
+  }
+  return state_->guarded("keep a calibration", [&]() -> ReferenceTime {
+    // Of two processes that begin at once, the second gets what the first keeps.
+    SQLite::Transaction transaction(state_->database, SQLite::TransactionBehavior::IMMEDIATE);
+    SQLite::Statement found(state_->database, kFindReference);
+    bind_board(found, key);
+    const bool known = found.executeStep();
+    const double kept_ms = known ? found.getColumn(0).getDouble() : 0.0;
+    if (known && std::abs(std::log(measured_ms / kept_ms)) <= kBoardChanged) {
+      return {kept_ms, false};
+    }
+    SQLite::Statement keep(state_->database, kKeepReference);
+    bind_board(keep, key);
+    keep.bind(5, measured_ms);
+    keep.exec();
+    transaction.commit();
+    return {measured_ms, known};
   });
 }
 

@@ -52,11 +52,21 @@ class MeasurementStore {
   ~MeasurementStore();
 
   /// Returns the best stored answer to `key`: clean before unsteady, then the most precise, then
-  /// the newest. Disturbed, throttled and emulated measurements are kept for the record but never
-  /// returned.
+  /// the newest. Those from before the board changed (see reference_time), disturbed, throttled and
+  /// emulated measurements are kept for the record but never returned.
   std::optional<LatencyEstimate> find(const MeasurementKey& key);
   /// Durable when it returns. \throws DataError (disk full) with nothing half written.
   void add(const MeasurementKey& key, const LatencyEstimate& estimate);
+  /// In which time of the reference network latencies of the key's board, engine and threads are
+  /// told. Every start of an agent calibrates that time anew, and some per cent apart; whoever
+  /// tells all latencies in the first one can compare them across starts. Returns the time that is
+  /// kept: `measured_ms` of the first call, until one is further from it than a calibration can be,
+  /// which means that the board itself has changed.
+  struct ReferenceTime {
+    double kept_ms = 0.0;
+    bool board_changed = false;  ///< by this call; `measured_ms` is kept from now on
+  };
+  ReferenceTime reference_time(const MeasurementKey& key, double measured_ms);
   int64_t size();
   /// Returns the groups in order of device and engine.
   std::vector<MeasurementGroup> groups();

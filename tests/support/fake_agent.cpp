@@ -234,6 +234,7 @@ class Service final : public v1::DeviceAgent::Service {
     result.set_p99_ms(record_.median_ms * 1.02);
     result.set_kept(request.plan().min_blocks());
     result.set_processes(request.plan().processes());
+    result.set_reference_ms(options_.reference_ms);
     result.set_verdict("clean");
     result.mutable_conditions()->set_engine(request.options().engine());
     result.mutable_conditions()->set_engine_version("2022-02");

@@ -42,6 +42,36 @@ TEST_CASE("Fleet measures a candidate with its conditions and the agent's name")
   CHECK_THROWS_WITH_AS(fleet.evaluator("pi5"), "device = pi5, expected one of pi4", ConfigError);
 }
 
+TEST_CASE("Fleet tells latencies of all starts of an agent in one reference time, until the board changes") {
+  const TemporaryFolder folder;
+  MeasurementStore store(folder / "m.sqlite");
+  const auto life = [&](double median_ms, double reference_ms, int64_t network) {
+    FakeAgent::Options options;
+    options.median_ms = median_ms;
+    options.reference_ms = reference_ms;
+    FakeAgent agent(options);
+    Fleet fleet({device_of("pi4", {agent.address()})}, &store, "run", impatient());
+    const auto result = measure(fleet, "pi4", network);
+    REQUIRE(result.ok());
+    return std::make_pair(*result, agent.runs());
+  };
+  CHECK(life(5.0, 1.0, 8).first.median_ms == 5.0);
+  // Calibrated 3 % slower, everything looks 3 % slower.
+  const LatencyEstimate second = life(5.15, 1.03, 16).first;
+  CHECK(second.median_ms == doctest::Approx(5.0));
+  CHECK(second.interval_ms.low == doctest::Approx(4.975));
+  CHECK(second.interval_ms.high == doctest::Approx(5.025));
+  CHECK(second.p99_ms == doctest::Approx(5.1));
+  CHECK(second.reference_ms == 1.0);
+  CHECK(life(9.0, 1.03, 8).second == 0);  // the first network's latency is known
+  // Half as fast: another board, to all purposes.
+  const auto changed = life(10.0, 2.0, 24);
+  CHECK(changed.first.median_ms == 10.0);
+  const auto again = life(10.2, 2.04, 8);
+  CHECK(again.second == 1);
+  CHECK(again.first.median_ms == doctest::Approx(10.0));
+}
+
 TEST_CASE("Fleet answers from the store, unless the plan asks for a fresh or a finer measurement") {
   const TemporaryFolder folder;
   MeasurementStore store(folder / "m.sqlite");

@@ -58,6 +58,36 @@ TEST_CASE("MeasurementStore finds what was added, also after opening it again") 
   CHECK(store.size() == 1);
 }
 
+TEST_CASE("MeasurementStore keeps the first calibration of each board until the board changes") {
+  const TemporaryFolder folder;
+  const auto path = folder / "measurements.sqlite";
+  {
+    MeasurementStore store(path);
+    CHECK(store.reference_time(key_of(1), 0.160).kept_ms == 0.160);
+    CHECK(store.reference_time(key_of(2), 0.169).kept_ms == 0.160);  // whatever the network
+    MeasurementKey other = key_of(1);
+    other.threads = 4;
+    CHECK(store.reference_time(other, 0.05).kept_ms == 0.05);
+    other = key_of(1);
+    other.device_fingerprint = "board-b";
+    CHECK(store.reference_time(other, 0.3).kept_ms == 0.3);
+    CHECK_THROWS_AS(store.reference_time(other, 0.0), InvariantError);
+  }
+  {
+    SQLite::Database database(path.string(), SQLite::OPEN_READWRITE);
+    database.exec("PRAGMA user_version = 1");
+    database.exec("DROP TABLE reference_times");
+  }
+  // A store of format 1 begins to keep them.
+  MeasurementStore store(path);
+  CHECK(store.reference_time(key_of(1), 0.2).kept_ms == 0.2);
+  CHECK_FALSE(store.reference_time(key_of(1), 0.185).board_changed);
+  const auto changed = store.reference_time(key_of(1), 0.17);
+  CHECK(changed.board_changed);
+  CHECK(changed.kept_ms == 0.17);
+  CHECK(MeasurementStore(path).reference_time(key_of(1), 0.18).kept_ms == 0.17);
+}
+
 TEST_CASE("MeasurementStore tells every part of the key apart") {
   const TemporaryFolder folder;
   MeasurementStore store(folder / "m.sqlite");
@@ -242,10 +272,10 @@ TEST_CASE("MeasurementStore refuses a newer format, a foreign file and an unwrit
   { MeasurementStore store(newer); }
   {
     SQLite::Database database(newer.string(), SQLite::OPEN_READWRITE);
-    database.exec("PRAGMA user_version = 2");
+    database.exec("PRAGMA user_version = 3");
   }
   const std::string newer_message =
-      newer.string() + ": format = 2, expected at most 1 (it was written by a newer lathe)";
+      newer.string() + ": format = 3, expected at most 2 (it was written by a newer lathe)";
   CHECK_THROWS_WITH_AS(MeasurementStore{newer}, newer_message.c_str(), DataError);
 
   const auto foreign = folder / "foreign.sqlite";
