@@ -1,5 +1,6 @@
 #include "experiments/compression/distillation_study.h"
 
+#include <algorithm>
 #include <boost/math/distributions/students_t.hpp>
 #include <cmath>
 #include <cstdio>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "core/clock.h"
+#include "core/error.h"
 #include "core/progress.h"
 #include "core/statistics.h"
 #include "experiments/compression/trained_run.h"
@@ -20,7 +22,7 @@ namespace {
 struct Arguments {
   std::string run;
   std::string out = "results.json";
-  int64_t networks = 2;
+  std::vector<std::string> networks;  ///< by name; empty: all of the front
   int64_t seeds = 3;
   double epochs = 3;
   double learning_rate = 0.02;
@@ -60,8 +62,12 @@ nlohmann::json study(const Arguments& arguments) {
   const network::Model teacher = run.largest();
   const double teacher_top1 = run.supernet().calibrate(teacher).validation.top1;
   std::vector<ChosenNetwork> chosen = run.chosen();
-  if (chosen.size() > static_cast<size_t>(arguments.networks))
-    chosen.resize(static_cast<size_t>(arguments.networks));
+  const auto unasked = [&](const ChosenNetwork& network) {
+    const auto& asked = arguments.networks;
+    return !asked.empty() && std::find(asked.begin(), asked.end(), network.name) == asked.end();
+  };
+  chosen.erase(std::remove_if(chosen.begin(), chosen.end(), unasked), chosen.end());
+  if (chosen.empty()) throw ConfigError("--network: the run's front has none of that name");
   std::printf(
       "teacher %.4f\n\n| network | seed | inherited | labels alone | distilled | gain, points |\n",
       teacher_top1);
@@ -110,9 +116,7 @@ int distillation_main(int argc, char** argv) {
   CLI::App app{"Fine-tuning with and without a teacher, of the networks that a run chose"};
   app.add_option("run", arguments.run, "folder of a finished run")->required();
   add_out(app, arguments.out);
-  app.add_option("--networks", arguments.networks, "the first of its front")
-      ->check(CLI::Range(1, 100))
-      ->capture_default_str();
+  app.add_option("--network", arguments.networks, "of its front, such as net-03; default: all");
   app.add_option("--seeds", arguments.seeds, "of the order of the images")
       ->check(CLI::Range(2, 10))
       ->capture_default_str();
