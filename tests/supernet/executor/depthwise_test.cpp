@@ -134,16 +134,17 @@ TEST_CASE("The kernels of every instruction set that runs here agree") {
   const DepthwiseShape shape{24, 9, 8, 5, 2, 2};
   const at::Tensor x = test::normal({9, 8, 24}, 8, at::kFloat);
   const at::Tensor taps = test::normal({25, 24}, 9, at::kFloat);
-  std::vector<const DepthwiseKernels<float>*> tables = {&kernels_baseline::kDepthwiseFloat};
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) tables.push_back(&kernels_avx2::kDepthwiseFloat);
-  if (__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
-    tables.push_back(&kernels_avx512::kDepthwiseFloat);
-  }
+  std::vector<std::pair<const DepthwiseKernels<float>*, const ChannelKernels<float>*>> tables = {
+      {&kernels_baseline::kDepthwiseFloat, &kernels_baseline::kFloat}};
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    tables.emplace_back(&kernels_avx2::kDepthwiseFloat, &kernels_avx2::kFloat);
+  if (__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+    tables.emplace_back(&kernels_avx512::kDepthwiseFloat, &kernels_avx512::kFloat);
   std::vector<float> scratch(static_cast<size_t>(shape.scratch()));
   const at::Tensor expected = at::conv2d(x.permute({2, 0, 1}).unsqueeze(0), taps.t().reshape({24, 1, 5, 5}), {}, 2, 2,
                                          1, 24)[0]
                                   .permute({1, 2, 0});
-  for (const auto* table : tables) {
+  for (const auto& [table, channels] : tables) {
     const at::Tensor y = at::empty({shape.out_height(), shape.out_width(), 24});
     table->forward(shape, x.data_ptr<float>(), {}, taps.data_ptr<float>(), {}, y.data_ptr<float>(), scratch.data());
     CHECK(difference(y, expected) < 1e-4);
@@ -153,6 +154,29 @@ TEST_CASE("The kernels of every instruction set that runs here agree") {
     table->forward(shape, x.data_ptr<float>(), twice, taps.data_ptr<float>(), twice, y.data_ptr<float>(),
                    scratch.data());
     CHECK(difference(y, expected * 4.0) < 4e-4);
+    // A single tap of one leaves the map alone, and that is batch norm's to the last bit, in blocks of 16, 8 and 1.
+    for (const int64_t width : {24, 12, 5}) {
+      const at::Tensor values = test::normal({72, width}, 10, at::kFloat) * 3.0;
+      const at::Tensor factor = test::normal({width}, 11, at::kFloat);
+      const at::Tensor term = test::normal({width}, 12, at::kFloat);
+      const at::Tensor one = at::ones({width});
+      for (const KernelActivation kind :
+           {KernelActivation::Clamp, KernelActivation::HardSwish, KernelActivation::HardSigmoid}) {
+        const ChannelMap<float> map = {factor.data_ptr<float>(), term.data_ptr<float>(), {kind, 0.0, 6.0}};
+        const at::Tensor alone = at::empty_like(values);
+        channels->affine(values.data_ptr<float>(), alone.data_ptr<float>(), 72, width, map.scale, map.shift, map.act);
+        const DepthwiseShape same{width, 9, 8, 1, 1, 0};
+        std::vector<float> space(static_cast<size_t>(same.scratch()));
+        const at::Tensor before = at::empty_like(values);
+        table->forward(same, values.data_ptr<float>(), map, one.data_ptr<float>(), {}, before.data_ptr<float>(),
+                       space.data());
+        CHECK(before.equal(alone));
+        const at::Tensor after = at::empty_like(values);
+        table->forward(same, values.data_ptr<float>(), {}, one.data_ptr<float>(), map, after.data_ptr<float>(),
+                       space.data());
+        CHECK(after.equal(alone));
+      }
+    }
   }
 }
 #endif
