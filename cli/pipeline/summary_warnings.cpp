@@ -17,15 +17,12 @@ std::string percent(double share) {
 
 /// What a verdict means and what to do about it. `widest`: half an interval, relative to its
 /// median.
-std::string explained(const std::string& verdict, const report::Device& device, double widest) {
+std::string explained(const std::string& verdict, double widest) {
   if (verdict == "unsteady") {
-    const std::string asked =
-        device.target_half_width
-            ? ", where ±" + percent(device.target_half_width) + " was asked for"
-            : "";
-    return "intervals of up to ±" + percent(widest) + asked +
-           ": the machine's speed changes by itself, or the budget was too short; compare networks "
-           "by their intervals";
+    return "intervals of up to ±" + percent(widest) +
+           ", wider than was asked for: the machine's speed changes by itself, or the budget was "
+           "too "
+           "short; compare networks by their intervals";
   }
   if (verdict == "disturbed") return "other programs ran on the measuring core; leave it alone";
   if (verdict == "throttled")
@@ -86,7 +83,7 @@ void add_unclean(const report::RunSummary& summary, std::vector<std::string>& wa
               : "the confirmed " + std::string(networks.ids.size() == 1 ? "latency" : "latencies") +
                     " of " + join(networks.ids, ", ") +
                     (networks.ids.size() == 1 ? " is " : " are ");
-      const std::string why = explained(verdict, device, networks.widest);
+      const std::string why = explained(verdict, networks.widest);
       warnings.push_back("on " + device.name + " " + which + verdict +
                          (why.empty() ? "" : ": " + why));
     }
