@@ -29,6 +29,9 @@
 namespace lathe::supernet {
 namespace {
 
+/// How crops are filled beyond the image; the first lathe filled them with black.
+constexpr const char* kCropEdges = "mirrored";
+
 /// Runs `f`; what LibTorch throws comes out as Error without its stack trace.
 template <typename F>
 auto translated(F&& f) {
@@ -95,6 +98,7 @@ Identity identity_of(const search::SearchSpace& space, const SupernetOptions& op
           {"train_hash", summary.train_hash},
           {"seed", std::to_string(options.seed)},
           {"augmentation", to_string(options.data.augmentation)},
+          {"crop_edges", kCropEdges},
           {"epochs", exact_text(train.epochs)},
           {"sampler", sampler_text(train.sampler)},
           {"random_subnets", std::to_string(train.random_subnets)},
@@ -117,7 +121,8 @@ Identity identity_of(const search::SearchSpace& space, const SupernetOptions& op
 Identity data_identity(const SupernetOptions& options, const DataSummary& summary) {
   return {{"dataset", summary.dataset},
           {"train_hash", summary.train_hash},
-          {"augmentation", to_string(options.data.augmentation)}};
+          {"augmentation", to_string(options.data.augmentation)},
+          {"crop_edges", kCropEdges}};
 }
 
 LabelledImages labelled(const Batches& images, int64_t begin, int64_t count, int64_t resolution) {

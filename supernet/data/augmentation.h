@@ -12,8 +12,9 @@ namespace lathe::supernet {
 struct Augmentation {
   static constexpr int64_t kAutomatic = -1;
 
-  /// Black pixels on every side, from which a crop of the old size is drawn; kAutomatic: an eighth
-  /// of the height.
+  /// Pixels on every side, mirrored at the image's edges, from which a crop of the old size is
+  /// drawn; kAutomatic: an eighth of the height. (Black ones would give training images other means
+  /// than those that batch norms are recalibrated on.)
   int64_t crop_padding = 0;
   bool flip = false;  ///< left-right with probability one half
   /// 0: off. Else, in place of crop, a part of the image whose area is at least this fraction of

@@ -128,21 +128,16 @@ void Augmenter::apply(const ImagePlan& plan, const uint8_t* image, float* target
 void Augmenter::place(const ImagePlan& plan, const uint8_t* image, float* target) const {
   const int64_t height = shape_.height;
   const int64_t width = shape_.width;
-  const int64_t first = std::min(width, std::max<int64_t>(0, -plan.dx));
-  const int64_t last = std::max(first, std::min(width, width - plan.dx));
+  const std::vector<int64_t> columns = shifted_columns(plan.dx, plan.flip, width);
   for (int64_t c = 0; c < shape_.channels; ++c) {
     const float scale = scale_[static_cast<size_t>(c)];
     const float shift = shift_[static_cast<size_t>(c)];
     for (int64_t y = 0; y < height; ++y) {
       float* row = target + (c * height + y) * width;
-      std::fill(row, row + width, shift);  // padding is black
-      const int64_t from_y = y + plan.dy;
-      if (from_y < 0 || from_y >= height) continue;
-      const uint8_t* from = image + (c * height + from_y) * width;
-      for (int64_t x = first; x < last; ++x) {
-        row[x] = static_cast<float>(from[x + plan.dx]) * scale + shift;
+      const uint8_t* from = image + (c * height + mirrored(y + plan.dy, height)) * width;
+      for (int64_t x = 0; x < width; ++x) {
+        row[x] = static_cast<float>(from[columns[static_cast<size_t>(x)]]) * scale + shift;
       }
-      if (plan.flip) std::reverse(row, row + width);
     }
   }
 }

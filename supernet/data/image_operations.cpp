@@ -240,20 +240,26 @@ void resize_window(const Window& window, const ImageShape& shape, const uint8_t*
   }
 }
 
+int64_t mirrored(int64_t place, int64_t size) {
+  const int64_t within = ((place % (2 * size)) + 2 * size) % (2 * size);
+  return within < size ? within : 2 * size - 1 - within;
+}
+
+std::vector<int64_t> shifted_columns(int64_t dx, bool flip, int64_t width) {
+  std::vector<int64_t> columns;
+  for (int64_t x = 0; x < width; ++x) columns.push_back(mirrored(x + dx, width));
+  if (flip) std::reverse(columns.begin(), columns.end());
+  return columns;
+}
+
 void shift_and_flip(int64_t dy, int64_t dx, bool flip, const ImageShape& shape, const uint8_t* from,
                     uint8_t* to) {
   const int64_t width = shape.width;
-  const int64_t first = std::min(width, std::max<int64_t>(0, -dx));
-  const int64_t last = std::max(first, std::min(width, width - dx));
+  const std::vector<int64_t> columns = shifted_columns(dx, flip, width);
   for (int64_t c = 0; c < shape.channels; ++c) {
     for (int64_t y = 0; y < shape.height; ++y) {
-      uint8_t* row = to + (c * shape.height + y) * width;
-      std::fill(row, row + width, uint8_t{0});
-      const int64_t from_y = y + dy;
-      if (from_y < 0 || from_y >= shape.height) continue;
-      const uint8_t* source = from + (c * shape.height + from_y) * width;
-      std::copy(source + first + dx, source + last + dx, row + first);
-      if (flip) std::reverse(row, row + width);
+      const uint8_t* source = from + (c * shape.height + mirrored(y + dy, shape.height)) * width;
+      for (const int64_t column : columns) *to++ = source[column];
     }
   }
 }

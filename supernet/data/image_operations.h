@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <vector>
 
 #include "supernet/data/image_set.h"
 
@@ -53,8 +54,16 @@ struct Window {
 /// Brings the part of the image to the whole image's size: bilinear with half-pixel centres.
 void resize_window(const Window& window, const ImageShape& shape, const uint8_t* from, uint8_t* to);
 
-/// Shifts by whole pixels, so that (x, y) of the result is (x + dx, y + dy) of the image and black
-/// outside of it, and then mirrors left to right if `flip`.
+/// Returns the place in [0, size) that `place` shows if the image goes on beyond its edges as in
+/// mirrors that stand on them: ... 1 0 | 0 1 2 ...
+int64_t mirrored(int64_t place, int64_t size);
+
+/// Of each column of a row that is shifted by `dx` and then turned around if `flip`, the column of
+/// the image that it shows.
+std::vector<int64_t> shifted_columns(int64_t dx, bool flip, int64_t width);
+
+/// Shifts by whole pixels, so that (x, y) of the result is (x + dx, y + dy) of the image, mirrored
+/// at its edges, and then turns it around left to right if `flip`.
 void shift_and_flip(int64_t dy, int64_t dx, bool flip, const ImageShape& shape, const uint8_t* from,
                     uint8_t* to);
 

@@ -192,7 +192,7 @@ TEST_CASE("resize_window brings a part to the whole size with half-pixel centres
   CHECK(same == pixels);
 }
 
-TEST_CASE("shift_and_flip moves whole pixels, fills with black and mirrors") {
+TEST_CASE("shift_and_flip moves whole pixels, mirrors beyond the edges and turns around") {
   const ImageShape shape{1, 2, 3};
   const Bytes image = {1, 2, 3, 4, 5, 6};
   const auto moved = [&](int64_t dy, int64_t dx, bool flip) {
@@ -202,7 +202,7 @@ TEST_CASE("shift_and_flip moves whole pixels, fills with black and mirrors") {
   };
   CHECK(moved(0, 0, false) == image);
   CHECK(moved(0, 0, true) == Bytes{3, 2, 1, 6, 5, 4});
-  CHECK(moved(1, 1, false) == Bytes{5, 6, 0, 0, 0, 0});
-  CHECK(moved(-1, -2, true) == Bytes{0, 0, 0, 1, 0, 0});
-  CHECK(moved(5, 9, false) == Bytes(6, 0));
+  CHECK(moved(1, 1, false) == Bytes{5, 6, 6, 5, 6, 6});
+  CHECK(moved(-1, -2, true) == Bytes{1, 1, 2, 1, 1, 2});
+  CHECK(moved(5, 9, false) == Bytes{6, 5, 4, 6, 5, 4});
 }
