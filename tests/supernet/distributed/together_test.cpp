@@ -19,7 +19,9 @@ constexpr double kPromiseS = 30.0;  ///< a process that dies makes the others st
 constexpr int kPeerError = 7;       ///< the exit code of supernet_process
 
 struct Scene {
-  Scene() { test::write_bars(folder.path(), "train", 400, 12); }
+  /// Of seeds 12 to 18 all but 12 agree to 1e-6; with that one an activation lies so near its kink
+  /// that the order of a sum decides on which side.
+  Scene() { test::write_bars(folder.path(), "train", 400, 13); }
 
   test::Processes start(const std::string& role, int size,
                         const std::vector<std::string>& environment = {}) const {
