@@ -60,15 +60,11 @@ void add_identity(const Lesson& lesson, const TrainOptions& train, Identity& ide
                                                    {"beta", distil.beta},
                                                    {"temperature", distil.temperature},
                                                    {"hint_weight", distil.hint_weight},
-                                                   {"gamma_sparsity", options.gamma_sparsity},
-                                                   {"momentum", train.momentum},
-                                                   {"weight_decay", train.weight_decay},
-                                                   {"label_smoothing", train.label_smoothing},
-                                                   {"gradient_clip", train.gradient_clip}}) {
+                                                   {"gamma_sparsity", options.gamma_sparsity}}) {
     identity.emplace_back(name, exact_text(value));
   }
   identity.emplace_back("seed", std::to_string(options.seed));
-  identity.emplace_back("batch", std::to_string(train.batch));
+  add_optimizer(train, identity);
   for (const Hint& hint : distil.hints) {
     identity.emplace_back("hint", hint.student + " from " + hint.teacher);
   }

@@ -170,17 +170,10 @@ Identity identity_of(const QuantizationLesson& lesson, const LearnedScales& scal
   for (const auto& [layer, how] : rounding) {
     identity.emplace_back(layer, std::to_string(static_cast<int>(how)));
   }
-  for (const auto& [name, value] :
-       std::vector<std::pair<const char*, double>>{{"epochs", training.epochs},
-                                                   {"learning_rate", training.learning_rate},
-                                                   {"momentum", train.momentum},
-                                                   {"weight_decay", train.weight_decay},
-                                                   {"label_smoothing", train.label_smoothing},
-                                                   {"gradient_clip", train.gradient_clip}}) {
-    identity.emplace_back(name, exact_text(value));
-  }
+  identity.emplace_back("epochs", exact_text(training.epochs));
+  identity.emplace_back("learning_rate", exact_text(training.learning_rate));
   identity.emplace_back("seed", std::to_string(training.seed));
-  identity.emplace_back("batch", std::to_string(train.batch));
+  add_optimizer(train, identity);
   return identity;
 }
 

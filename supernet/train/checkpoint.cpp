@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/text.h"
 #include "network/digest.h"
 
 namespace lathe::supernet {
@@ -104,6 +105,14 @@ std::vector<std::string> flatten(const Identity& identity) {
   std::vector<std::string> lines;
   for (const auto& [name, value] : identity) lines.push_back(name + " = " + value);
   return lines;
+}
+
+void add_optimizer(const TrainOptions& train, Identity& identity) {
+  identity.emplace_back("momentum", exact_text(train.momentum));
+  identity.emplace_back("weight_decay", exact_text(train.weight_decay));
+  identity.emplace_back("label_smoothing", exact_text(train.label_smoothing));
+  identity.emplace_back("gradient_clip", exact_text(train.gradient_clip));
+  identity.emplace_back("batch", std::to_string(train.batch));
 }
 
 std::string hash_of(const network::Model& model) {

@@ -61,6 +61,9 @@ void save_checkpoint(const std::filesystem::path& path, const TrainState& state,
 std::optional<TrainState> load_checkpoint(const std::filesystem::path& path,
                                           const Identity& identity, Communicator* group = nullptr);
 
+/// Adds those settings of the optimiser that every training has.
+void add_optimizer(const TrainOptions& train, Identity& identity);
+
 /// The identity as lines "name = value".
 std::vector<std::string> flatten(const Identity& identity);
 
