@@ -3,6 +3,9 @@
 #include <cmath>
 #include <vector>
 
+#include "supernet/executor/batch_norm.h"
+#include "supernet/executor/step_rounding.h"
+
 namespace lathe::supernet {
 namespace {
 
@@ -14,6 +17,7 @@ class LearnedStep : public torch::autograd::Function<LearnedStep> {
                             const at::Tensor& scale, int64_t zero_point) {
     context->save_for_backward({x, scale});
     context->saved_data["zero_point"] = zero_point;
+    if (has_kernels(x)) return round_to_steps(x, range(scale, zero_point), /*in_place=*/false);
     return steps(x, scale, zero_point).mul_(scale);
   }
 
@@ -22,19 +26,25 @@ class LearnedStep : public torch::autograd::Function<LearnedStep> {
     const auto saved = context->get_saved_variables();
     const at::Tensor& x = saved[0];
     const int64_t zero_point = context->saved_data["zero_point"].toInt();
+    const at::Tensor& dy = gradients[0];
+    const double share = 1.0 / std::sqrt(static_cast<double>(x.numel() / x.size(0)) * 255.0);
+    if (has_kernels(x)) {
+      const auto of = round_to_steps_backward(x, dy, range(saved[1], zero_point));
+      return {of.x, at::full({1}, of.step * share, saved[1].options()), at::Tensor()};
+    }
     const at::Tensor v = x / saved[1];
     const at::Tensor inside =
         v.ge(low(zero_point)).logical_and_(v.le(high(zero_point))).to(x.scalar_type());
-    const at::Tensor& dy = gradients[0];
     const at::Tensor slope = steps(x, saved[1], zero_point).sub_(v * inside);
-    const double values = static_cast<double>(x.numel() / x.size(0));
-    const at::Tensor scale_gradient = (dy * slope).sum().view({1}) / std::sqrt(values * 255.0);
-    return {dy * inside, scale_gradient, at::Tensor()};
+    return {dy * inside, (dy * slope).sum().view({1}) * share, at::Tensor()};
   }
 
  private:
   static double low(int64_t zero_point) { return static_cast<double>(-128 - zero_point); }
   static double high(int64_t zero_point) { return static_cast<double>(127 - zero_point); }
+  static RoundingSteps<double> range(const at::Tensor& scale, int64_t zero_point) {
+    return {scale.item<double>(), low(zero_point), high(zero_point)};
+  }
   static at::Tensor steps(const at::Tensor& x, const at::Tensor& scale, int64_t zero_point) {
     return at::div(x, scale).round_().clamp_(low(zero_point), high(zero_point));
   }
@@ -73,11 +83,7 @@ at::Tensor fake_quantize(const at::Tensor& x, const at::Tensor& scale, int64_t z
 
 at::Tensor channel_scales(const at::Tensor& weight) {
   const std::vector<int64_t> dimensions = inner_dimensions(weight);
-  return weight.detach()
-      .abs()
-      .amax(inner_dimensions(weight))
-      .div_(127.0)
-      .clamp_min_(kSmallestScale);
+  return weight.detach().abs().amax(dimensions).div_(127.0).clamp_min_(kSmallestScale);
 }
 
 at::Tensor fake_quantize_weight(const at::Tensor& weight, const at::Tensor& scales) {

@@ -3,7 +3,9 @@
 #include <utility>
 
 #include "core/error.h"
+#include "supernet/executor/batch_norm.h"
 #include "supernet/executor/operators.h"
+#include "supernet/executor/step_rounding.h"
 
 namespace lathe::supernet {
 namespace {
@@ -12,6 +14,7 @@ at::Tensor rounded(at::Tensor y, const network::TensorScale& scale) {
   const double step{scale.scale};
   const double low = -128.0 - scale.zero_point;
   const double high = 127.0 - scale.zero_point;
+  if (has_kernels(y)) return round_to_steps(y, {step, low, high}, is_last_reference(y));
   if (!is_last_reference(y)) y = y.clone();  // in the same memory format
   return y.div_(step).round_().clamp_(low, high).mul_(step);
 }

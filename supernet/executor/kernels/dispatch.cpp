@@ -1,5 +1,6 @@
 #include "supernet/executor/kernels/channel_kernels.h"
 #include "supernet/executor/kernels/depthwise_kernels.h"
+#include "supernet/executor/kernels/rounding_kernels.h"
 
 namespace lathe::supernet {
 namespace {
@@ -65,6 +66,16 @@ template <>
 const DepthwiseKernels<double>& depthwise_kernels<double>() {
   return best(kernels_baseline::kDepthwiseDouble, kernels_avx2::kDepthwiseDouble,
               kernels_avx512::kDepthwiseDouble);
+}
+template <>
+const RoundingKernels<float>& rounding_kernels<float>() {
+  return best(kernels_baseline::kRoundingFloat, kernels_avx2::kRoundingFloat,
+              kernels_avx512::kRoundingFloat);
+}
+template <>
+const RoundingKernels<double>& rounding_kernels<double>() {
+  return best(kernels_baseline::kRoundingDouble, kernels_avx2::kRoundingDouble,
+              kernels_avx512::kRoundingDouble);
 }
 
 }  // namespace lathe::supernet
