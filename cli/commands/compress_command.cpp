@@ -39,7 +39,6 @@ CompressConfig read_config(const CompressArguments& arguments) {
   std::vector<std::string> overrides = arguments.overrides;
   if (!arguments.data.empty()) overrides.push_back("data.dataset=" + arguments.data);
   if (!arguments.prune.empty()) overrides.push_back("compress.prune.target=" + arguments.prune);
-  if (arguments.int8) overrides.push_back("compress.quantize=int8");
   ConfigDocument document = arguments.config.empty()
                                 ? ConfigDocument::read_text("{}", "lathe compress", overrides)
                                 : ConfigDocument::read_file(arguments.config, overrides);
@@ -55,6 +54,7 @@ CompressConfig read_config(const CompressArguments& arguments) {
   ConfigSection compress = root.section("compress");
   config.prune = supernet::read_prune_options(compress.section("prune"));
   config.quantize = supernet::read_quantize_config(compress);
+  config.quantize.enabled = config.quantize.enabled || arguments.int8;
   compress.finish();
   config.devices = latency::read_devices(root.sections("devices"));
   root.finish();
@@ -225,7 +225,8 @@ class Compression {
     auto quantized =
         supernet_->quantize(model, &model, options, *progress_, [] { return interrupted(); });
     if (!quantized) return false;
-    add("int8", "model-int8.onnx", std::move(quantized->model), quantized->report.after);
+    add(quantized->report.is_trained ? "int8, trained" : "int8", "model-int8.onnx",
+        std::move(quantized->model), quantized->report.after);
     return true;
   }
 

@@ -172,6 +172,7 @@ TEST_CASE("every step is applied, measured and reported, and its files run elsew
                                              "--set",         "data.calibration=250",
                                              "--set",         "compress.prune.rounds=1",
                                              "--set",         "compress.prune.finetune_epochs=0.25",
+                                             "--set",         "compress.quantize.training.epochs=0.2",
                                              "--out",         (folder / "small").string()});
   INFO(compressed.second);
   REQUIRE(compressed.first == 0);
@@ -181,6 +182,7 @@ TEST_CASE("every step is applied, measured and reported, and its files run elsew
   CHECK(rows.at(0).at("test_top1") == front.at(0).at("test").at("top1"));
   CHECK(rows.at(1).at("macs").get<double>() <= 0.8 * rows.at(0).at("macs").get<double>());
   CHECK(rows.at(2).at("top1_agreement_with_onnx_runtime").get<double>() >= 0.99);
+  CHECK(compressed.second.find("train in int8") != std::string::npos);  // --int8 keeps the settings of `quantize`
   CHECK(std::filesystem::file_size(folder / "small" / "model-int8.onnx") > 1000);
   CHECK_FALSE(std::filesystem::exists(folder / "small" / "work"));
   CHECK(test::run_program({kLathe, "compress", given.string(), "--data", "fashion_mnist"}).first ==
