@@ -4,9 +4,10 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
+#include <map>
 #include <memory>
 #include <mutex>
-#include <set>
 #include <string>
 #include <thread>
 
@@ -23,34 +24,35 @@ inline std::chrono::system_clock::time_point deadline_after(double seconds) {
              std::chrono::duration<double>(seconds));
 }
 
-/// The calls in flight, so that they can be ended from another thread.
+/// The calls in flight, so that they can be ended from another thread: all of them by cancel(),
+/// each at its deadline. gRPC ends them at their deadlines, too, but its timers sleep until a wall
+/// time and oversleep where the wall clock is set back meanwhile, as NTP may do. This one sleeps by
+/// the monotonic clock and comes a little later. Thread-safe.
 class ActiveCalls {
  public:
+  ActiveCalls() = default;
+  /// \pre no call is in flight.
+  ~ActiveCalls();
+  ActiveCalls(const ActiveCalls&) = delete;
+  ActiveCalls& operator=(const ActiveCalls&) = delete;
+
   /// Returns false if everything was cancelled already.
-  bool add(grpc::ClientContext* context) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (cancelled_) return false;
-    contexts_.insert(context);
-    return true;
-  }
-  void remove(grpc::ClientContext* context) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    contexts_.erase(context);
-  }
-  void cancel() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    cancelled_ = true;
-    for (grpc::ClientContext* context : contexts_) context->TryCancel();
-  }
-  bool cancelled() const {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    return cancelled_;
-  }
+  bool add(grpc::ClientContext* context, double timeout_s);
+  void remove(grpc::ClientContext* context);
+  void cancel();
+  bool cancelled() const;
+  /// Whether the call was ended here because its deadline was over.
+  bool expired(grpc::ClientContext* context) const;
 
  private:
+  void watch();
+
   mutable std::mutex mutex_;
-  std::set<grpc::ClientContext*> contexts_;
+  std::condition_variable changed_;
+  std::map<grpc::ClientContext*, double> deadlines_s_;  ///< infinite once they are over
   bool cancelled_ = false;
+  bool end_ = false;
+  std::thread watcher_;  ///< starts with the first call
 };
 
 /// One call: its context with deadline and token, registered as long as it lives.
@@ -59,12 +61,19 @@ class Call {
   Call(ActiveCalls& calls, const std::string& token, double timeout_s) : calls_(calls) {
     context_.set_deadline(deadline_after(timeout_s));
     if (!token.empty()) context_.AddMetadata("authorization", "Bearer " + token);
-    if (!calls_.add(&context_)) context_.TryCancel();
+    if (!calls_.add(&context_, timeout_s)) context_.TryCancel();
   }
   ~Call() { calls_.remove(&context_); }
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
   grpc::ClientContext* context() { return &context_; }
+
+  /// What the call ended with, from what gRPC says.
+  grpc::Status status(const grpc::Status& ended) {
+    const bool late =
+        ended.error_code() == grpc::StatusCode::CANCELLED && calls_.expired(&context_);
+    return late ? grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "Deadline Exceeded") : ended;
+  }
 
  private:
   ActiveCalls& calls_;

@@ -176,7 +176,7 @@ Result<AgentDescription> AgentClient::describe(double timeout_s, bool wait_for_c
   Call call(state_->calls, state_->credentials.token, timeout_s);
   call.context()->set_wait_for_ready(wait_for_connection);
   v1::DescribeResponse response;
-  const grpc::Status status = state_->stub->Describe(call.context(), {}, &response);
+  const grpc::Status status = call.status(state_->stub->Describe(call.context(), {}, &response));
   if (!status.ok()) return state_->failure(status, "describe");
   state_->reached = true;
   return wire::description_of(response, state_->address);
@@ -198,7 +198,7 @@ Result<std::unique_ptr<Lease>> AgentClient::acquire(const std::string& controlle
           std::make_unique<StreamLease>(std::move(call), std::move(reader), response.granted()));
     }
   }
-  const grpc::Status status = reader->Finish();
+  const grpc::Status status = call->status(reader->Finish());
   if (status.ok())
     return Failure{FailureKind::Unavailable, state_->where("acquire") + ": ended without a lease"};
   if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
@@ -214,7 +214,8 @@ Result<bool> AgentClient::provide_model(const std::string& sha256, const std::st
     v1::HasModelRequest request;
     request.set_sha256(sha256);
     v1::HasModelResponse response;
-    const grpc::Status status = state_->stub->HasModel(call.context(), request, &response);
+    const grpc::Status status =
+        call.status(state_->stub->HasModel(call.context(), request, &response));
     if (!status.ok()) return state_->failure(status, "has_model");
     if (response.present()) return false;
   }
@@ -231,7 +232,7 @@ Result<bool> AgentClient::provide_model(const std::string& sha256, const std::st
     if (!writer->Write(request)) break;  // the agent refused: its status says why
   } while (begin < onnx.size());
   writer->WritesDone();
-  const grpc::Status status = writer->Finish();
+  const grpc::Status status = call.status(writer->Finish());
   if (status.error_code() == grpc::StatusCode::INVALID_ARGUMENT) {
     return Failure{FailureKind::InvalidModel,
                    state_->where("upload") + ": " + status.error_message()};
@@ -260,7 +261,7 @@ Result<LatencyEstimate> AgentClient::measure(const Lease& lease, const std::stri
     }
     return wire::estimate_of(response.result(), state_->where("measure"));
   }
-  const grpc::Status status = reader->Finish();
+  const grpc::Status status = call.status(reader->Finish());
   if (status.ok())
     return Failure{FailureKind::Unavailable, state_->where("measure") + ": ended without a result"};
   return state_->failure(status, "measure");
@@ -276,7 +277,8 @@ Result<std::vector<OperatorTime>> AgentClient::profile(const Lease& lease,
   Call call(state_->calls, state_->credentials.token, timeout_s);
   const UnderLease tie(lease, call.context());
   v1::ProfileResponse response;
-  const grpc::Status status = state_->stub->Profile(call.context(), request, &response);
+  const grpc::Status status =
+      call.status(state_->stub->Profile(call.context(), request, &response));
   if (!status.ok()) return state_->failure(status, "profile");
   if (response.has_failure()) return wire::failure_of(response.failure(), state_->where("profile"));
   std::vector<OperatorTime> times;
@@ -311,7 +313,7 @@ Result<network::Tensor> AgentClient::run(const Lease& lease, const std::string& 
     Call call(state_->calls, state_->credentials.token, timeout_s);
     const UnderLease tie(lease, call.context());
     v1::RunResponse response;
-    const grpc::Status status = state_->stub->Run(call.context(), request, &response);
+    const grpc::Status status = call.status(state_->stub->Run(call.context(), request, &response));
     if (!status.ok()) return state_->failure(status, "run");
     if (response.has_failure()) return wire::failure_of(response.failure(), state_->where("run"));
     network::Shape shape(response.shape().begin(), response.shape().end());

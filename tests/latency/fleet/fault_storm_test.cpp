@@ -2,21 +2,27 @@
 
 #include <chrono>
 #include <cstdio>
+#include <future>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "core/clock.h"
+#include "core/file.h"
 #include "core/rng.h"
+#include "latency/fleet/agent_client.h"
 #include "latency/fleet/fleet.h"
 #include "latency/store/measurement_store.h"
 #include "tests/latency/fleet/fleet_fixture.h"
 #include "tests/support/fake_agent.h"
+#include "tests/support/jumping_clock.h"
 #include "tests/support/temporary_folder.h"
 
 namespace lathe::latency {
 namespace {
 
 using lathe::test::FakeAgent;
+using lathe::test::jump_wall_clock;
 using lathe::test::TemporaryFolder;
 using Act = FakeAgent::Act;
 
@@ -27,7 +33,7 @@ constexpr int kJobs = 1500;
 /// Does one random fault to one random agent.
 void strike(std::vector<std::unique_ptr<FakeAgent>>& agents, Rng& rng) {
   FakeAgent& agent = *rng.choose(agents);
-  switch (rng.below(6)) {
+  switch (rng.below(7)) {
     case 0:
       agent.kill();
       agent.restart();
@@ -43,6 +49,9 @@ void strike(std::vector<std::unique_ptr<FakeAgent>>& agents, Rng& rng) {
       break;
     case 4:
       agent.script({Act::ResultTwice, Act::ForgetModel});
+      break;
+    case 5:
+      jump_wall_clock(rng.uniform(-3600.0, 3600.0));
       break;
     default:
       agent.script({Act::CrashedWorker});
@@ -97,6 +106,38 @@ TEST_CASE("Fleet of 50 agents loses and doubles no result over 1000 random fault
   CHECK(delivered + crashed_twice == kJobs);
   CHECK(crashed_twice < kJobs / 20);
   CHECK(store.size() == delivered);  // nothing lost, nothing doubled
+}
+
+TEST_CASE("Calls end at their deadlines though the wall clock is set back meanwhile") {
+  FakeAgent agent;
+  AgentClient client(agent.address(), {});
+  const auto lease = client.acquire("test", 5.0);
+  REQUIRE(lease.ok());
+  const std::string onnx = "any model";
+  REQUIRE(client.provide_model(sha256_hex(onnx), onnx).ok());
+  agent.script({Act::Hang});
+  auto measured = std::async(std::launch::async, [&] {
+    return client.measure(**lease, "job", sha256_hex(onnx), {}, {}, 1.0);
+  });
+  REQUIRE(agent.wait_for_measure_calls(1));
+  jump_wall_clock(-86400.0);
+  REQUIRE(measured.wait_for(std::chrono::seconds(20)) == std::future_status::ready);
+  const auto result = measured.get();
+  REQUIRE_FALSE(result.ok());
+  CHECK(result.failure().kind == FailureKind::Unavailable);
+  CHECK(result.failure().message.find("measure: no answer in time") != std::string::npos);
+}
+
+TEST_CASE("Fleet finds a board again that was away while the wall clock was set back") {
+  FakeAgent agent;
+  Fleet fleet({test::device_of("pi4", {agent.address()})}, nullptr, "run", test::impatient());
+  CHECK(test::measure(fleet, "pi4", 8).ok());
+  agent.kill();
+  auto future = fleet.evaluator("pi4").measure(test::candidate_of(9), {});
+  CHECK(future.wait_for(std::chrono::milliseconds(300)) == std::future_status::timeout);
+  jump_wall_clock(-86400.0);
+  agent.restart();
+  CHECK(test::get(future).ok());
 }
 
 }  // namespace
