@@ -9,6 +9,7 @@
 #include <map>
 #include <mutex>
 #include <stdexcept>
+#include <utility>
 
 #include "lathe/v1/device_agent.grpc.pb.h"
 
@@ -34,6 +35,15 @@ struct Record {
   int64_t describes = 0;
   int64_t largest_run = 0;
   uint64_t next_token = 1;
+  std::chrono::steady_clock::time_point last_call = std::chrono::steady_clock::now();
+  double longest_pause_s = 0.0;  ///< between calls
+
+  /// Notes the pause since the last call, at a call and when somebody asks.
+  void end_pause() {
+    const auto now = std::chrono::steady_clock::now();
+    longest_pause_s = std::max(longest_pause_s, std::chrono::duration<double>(now - last_call).count());
+    last_call = now;
+  }
   std::vector<std::string> job_ids;
   std::vector<bool> contended;
 };
@@ -155,6 +165,7 @@ class Service final : public v1::DeviceAgent::Service {
     if (!authorized(*context)) return refused();
     std::unique_lock<std::mutex> lock(record_.mutex);
     ++record_.measure_calls;
+    record_.end_pause();
     const size_t call = record_.job_ids.size();
     record_.job_ids.push_back(request->job_id());
     record_.contended.push_back(false);
@@ -400,6 +411,11 @@ int64_t FakeAgent::leases_granted() const { return state_->read(&Record::leases_
 int64_t FakeAgent::stale_calls() const { return state_->read(&Record::stale_calls); }
 int64_t FakeAgent::describes() const { return state_->read(&Record::describes); }
 int64_t FakeAgent::largest_run() const { return state_->read(&Record::largest_run); }
+double FakeAgent::take_longest_pause_s() {
+  const std::lock_guard<std::mutex> lock(state_->record.mutex);
+  state_->record.end_pause();
+  return std::exchange(state_->record.longest_pause_s, 0.0);
+}
 std::vector<std::string> FakeAgent::job_ids() const { return state_->read(&Record::job_ids); }
 std::vector<bool> FakeAgent::contended() const { return state_->read(&Record::contended); }
 

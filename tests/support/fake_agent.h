@@ -70,6 +70,8 @@ class FakeAgent {
   int64_t leases_granted() const;
   int64_t stale_calls() const;  ///< refused for an old lease
   int64_t describes() const;
+  /// The longest time without a new Measure call since this was last asked.
+  double take_longest_pause_s();
   /// Job ids in the order of their Measure calls.
   std::vector<std::string> job_ids() const;
   /// Of each Measure call, whether another controller waited for the lease meanwhile.
