@@ -41,7 +41,8 @@ struct Record {
   /// Notes the pause since the last call, at a call and when somebody asks.
   void end_pause() {
     const auto now = std::chrono::steady_clock::now();
-    longest_pause_s = std::max(longest_pause_s, std::chrono::duration<double>(now - last_call).count());
+    longest_pause_s =
+        std::max(longest_pause_s, std::chrono::duration<double>(now - last_call).count());
     last_call = now;
   }
   std::vector<std::string> job_ids;

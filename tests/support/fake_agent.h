@@ -31,9 +31,9 @@ class FakeAgent {
   };
 
   struct Options {
-    std::string token;       ///< required of every call, if not empty
-    double median_ms = 5.0;  ///< of every network
-    double run_s = 0.0;      ///< how long a job takes
+    std::string token;          ///< required of every call, if not empty
+    double median_ms = 5.0;     ///< of every network
+    double run_s = 0.0;         ///< how long a job takes
     double reference_ms = 0.0;  ///< calibrated time of the reference network; 0: an older agent
     std::string fingerprint = "fake-board";
     /// PEM texts: TLS with a certificate asked of the controller; empty: plain text.

@@ -109,10 +109,11 @@ TEST_CASE("Fleet of 50 agents loses and doubles no result over 1000 random fault
   }
   int64_t runs = 0;
   for (const auto& agent : agents) runs += agent->runs();
-  std::printf("%d faults, %d jobs: %d delivered, %d crashed twice, %lld runs on boards, %.1f s; no "
-              "board without a job for more than %.2f s\n",
-              faults, kJobs, delivered, crashed_twice, static_cast<long long>(runs),
-              steady_clock().now_s() - start_s, longest_pause_s);
+  std::printf(
+      "%d faults, %d jobs: %d delivered, %d crashed twice, %lld runs on boards, %.1f s; no "
+      "board without a job for more than %.2f s\n",
+      faults, kJobs, delivered, crashed_twice, static_cast<long long>(runs),
+      steady_clock().now_s() - start_s, longest_pause_s);
   CHECK(faults >= kFaults - 1);
   CHECK(delivered + crashed_twice == kJobs);
   CHECK(crashed_twice < kJobs / 20);
