@@ -234,6 +234,13 @@ class TorchSupernet : public Supernet {
     });
   }
 
+  search::AccuracyEstimate accuracy(const network::Model& model) override {
+    return translated([&] {
+      const ComputeScope compute(options_.threads);
+      return model_accuracy(model, validation_, options_.evaluation.batch, device_);
+    });
+  }
+
   ExtractedModel calibrate(const network::Model& model) override {
     return translated([&] {
       const ComputeScope compute(options_.threads);

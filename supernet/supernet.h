@@ -176,6 +176,9 @@ class Supernet {
     return train_alone(lesson, progress, [] { return false; }).front();
   }
 
+  /// Measures a float model as it is on the validation split.
+  virtual search::AccuracyEstimate accuracy(const network::Model& model) = 0;
+
   /// Returns the model with its BN statistics recalibrated, measured on the validation split.
   virtual ExtractedModel calibrate(const network::Model& model) = 0;
 

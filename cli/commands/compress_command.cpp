@@ -119,16 +119,17 @@ class Compression {
     const network::Model model = read_classifier(arguments_.model);
     space_ = space_for(model.network);
     supernet_ = supernet::load_supernet_module().create(*space_, config_.supernet, work());
-    const supernet::ExtractedModel given = supernet_->calibrate(model);
+    const search::AccuracyEstimate given = supernet_->accuracy(model);
     const auto classes = static_cast<double>(model.network.output_shape().at(1));
-    if (given.validation.top1 < 1.5 / classes) warn_of_chance(given.validation.top1);
+    if (given.top1 < 1.5 / classes) warn_of_chance(given.top1);
+    // Batch norms are those of the calibration split from here on.
+    const supernet::ExtractedModel start = supernet_->calibrate(model);
     if (arguments_.sensitivity) {
-      write_sensitivity(given);
+      write_sensitivity(start);
       return true;
     }
-    // Batch norms are those of the calibration split from here on.
-    add("given", "", network::deploy(given.model), given.validation);
-    network::Model pruned = given.model;
+    add("given", "", network::deploy(model), given);
+    network::Model pruned = start.model;
     if (config_.prune.enabled() && !prune(pruned)) return false;
     if (config_.quantize.enabled && !quantize(pruned)) return false;
     for (Stage& stage : stages_) test(stage);

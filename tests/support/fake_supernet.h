@@ -15,9 +15,12 @@ namespace lathe::test {
 /// do throws.
 class FakeSupernet : public supernet::Supernet {
  public:
+  search::AccuracyEstimate accuracy(const network::Model& model) override {
+    return {top1_of(model), 0.001, 1000};
+  }
   supernet::ExtractedModel calibrate(const network::Model& model) override {
     ++calibrations;
-    return {model, {accuracy(model), 0.001, 1000}};
+    return {model, accuracy(model)};
   }
 
   std::vector<supernet::ExtractedModel> train_alone(const supernet::Lesson& lesson, Progress&,
@@ -26,7 +29,7 @@ class FakeSupernet : public supernet::Supernet {
     const network::Model& model = lesson.students.at(0);
     tunings.push_back(options);
     with_teacher.push_back(!lesson.teachers.empty());
-    supernet::ExtractedModel tuned{model, {accuracy(model) + gain, 0.001, 1000}};
+    supernet::ExtractedModel tuned{model, {top1_of(model) + gain, 0.001, 1000}};
     Rng rng = Rng(options.seed).derive("fake");
     for (auto& [name, tensor] : tuned.model.weights) {
       for (float& value : tensor.values) value += static_cast<float>(0.01 * rng.uniform());
@@ -40,7 +43,7 @@ class FakeSupernet : public supernet::Supernet {
     return network::weight_scores(model, groups, options.criterion, options.seed);
   }
 
-  std::function<double(const network::Model&)> accuracy = [](const network::Model& model) {
+  std::function<double(const network::Model&)> top1_of = [](const network::Model& model) {
     return 0.9 - 10.0 / static_cast<double>(network::cost(model.network).params);
   };
   double gain = 0.01;

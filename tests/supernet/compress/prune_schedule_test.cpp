@@ -125,7 +125,7 @@ TEST_CASE("A latency is measured where bisection needs it, and its upper end cou
 TEST_CASE("A round that loses too much is taken back") {
   Scene scene;
   scene.supernet.gain = 0.0;
-  scene.supernet.accuracy = [&scene](const network::Model& model) {
+  scene.supernet.top1_of = [&scene](const network::Model& model) {
     return static_cast<double>(network::cost(model.network).macs) /
            static_cast<double>(scene.before.macs);
   };
