@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -147,6 +148,15 @@ FileDescriptor watch_parent() {
   return handle;
 }
 
+// Every model and every job is a memory file or an event descriptor, every connection a socket.
+void raise_descriptor_limit() {
+  constexpr rlim_t kEnough = 16384;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= kEnough) return;
+  limit.rlim_cur = std::min(limit.rlim_max, kEnough);
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 enum class Ending { Signal, Orphaned };
 
 // Waits. Meanwhile gives the service manager its signs of life, none while the service hangs, and
@@ -170,6 +180,7 @@ Ending wait_for_end(const FileDescriptor& signals, const FileDescriptor& parent,
 }
 
 int serve(const CommandLine& line, int argc, const EngineRegistry& engines) {
+  raise_descriptor_limit();
   const FileDescriptor signals = catch_signals();
   const FileDescriptor parent = line.die_with_parent ? watch_parent() : FileDescriptor();
   const AgentSettings settings = make_settings(line, argc, engines);

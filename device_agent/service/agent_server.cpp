@@ -17,6 +17,7 @@ namespace lathe::device {
 namespace {
 
 constexpr int kMaxMessageBytes = 64 << 20;  // of one Run request
+constexpr int kMaxStreams = 32;             // of a connection; a controller uses a few
 constexpr const char* kServiceName = "lathe.v1.DeviceAgent";
 
 std::string host_of(const std::string& address) {
@@ -96,6 +97,7 @@ AgentServer::AgentServer(const AgentSettings& settings, const ServerOptions& opt
   service_options.max_model_bytes = options.max_model_bytes;
   service_options.model_capacity_bytes = options.model_capacity_bytes;
   service_options.orphan_grace_s = options.orphan_grace_s;
+  service_options.beat_s = options.beat_s;
   state_ = std::make_unique<State>(settings, std::move(service_options));
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
@@ -105,6 +107,7 @@ AgentServer::AgentServer(const AgentSettings& settings, const ServerOptions& opt
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // two agents never share a port
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.SetMaxSendMessageSize(kMaxMessageBytes);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreams);
   add_keepalive(builder);
   builder.RegisterService(&state_->service);
   state_->server = builder.BuildAndStart();

@@ -16,6 +16,7 @@ struct ServerOptions {
   int64_t max_model_bytes = int64_t{256} << 20;
   int64_t model_capacity_bytes = int64_t{256} << 20;
   double orphan_grace_s = 1.0;
+  double beat_s = 5.0;  ///< see AgentService::Options
 };
 
 /// The agent's gRPC server with health and reflection, listening from construction to stop().

@@ -143,7 +143,7 @@ grpc::ServerUnaryReactor* AgentService::Describe(grpc::CallbackServerContext* co
 
 grpc::ServerWriteReactor<v1::AcquireResponse>* AgentService::Acquire(
     grpc::CallbackServerContext* context, const v1::AcquireRequest* request) {
-  auto stream = std::make_shared<LeaseStream>(leases_, timers_);
+  auto stream = std::make_shared<LeaseStream>(leases_, timers_, options_.beat_s);
   stream->open();
   const grpc::Status status = authorize(*context);
   if (!status.ok()) {

@@ -21,7 +21,8 @@ class AgentService final : public v1::DeviceAgent::CallbackService {
     int64_t max_model_bytes = int64_t{256} << 20;
     int64_t model_capacity_bytes = int64_t{256} << 20;
     double orphan_grace_s =
-        1.0;  ///< how long a job outlives its lease, for a controller that comes back
+        1.0;              ///< how long a job outlives its lease, for a controller that comes back
+    double beat_s = 5.0;  ///< between signs of life to those who hold the board or wait for it
   };
 
   /// `settings` must outlive the service.

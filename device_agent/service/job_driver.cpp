@@ -133,6 +133,7 @@ Result<std::unique_ptr<WorkerProcess>> JobDriver::start_worker(const JobSpec& sp
   }
 }
 
+/// A calibration that was mostly disturbed serves this job alone: the next one calibrates again.
 Result<double> JobDriver::calibrated_reference(const JobSpec& spec,
                                                const Cancellation& cancellation) {
   Calibration& calibration = calibrations_[spec.engine + "/" + std::to_string(spec.threads)];
@@ -143,6 +144,7 @@ Result<double> JobDriver::calibrated_reference(const JobSpec& spec,
   internal::Load load = make_load(reference, kCalibrationLimit_s);
   load.set_with_reference(true);
   std::vector<std::vector<double>> seconds;
+  bool trustworthy = true;
   const double deadline_s = now_s() + kCalibrationLimit_s;
   for (int process = 0; process < kCalibrationProcesses; ++process) {
     WorkerEvent loaded;
@@ -155,12 +157,21 @@ Result<double> JobDriver::calibrated_reference(const JobSpec& spec,
     *command.mutable_run_blocks() = to_wire(plans);
     Result<WorkerEvent> event = (*worker)->call(command, deadline_s, cancellation);
     if (!event) return event.failure();
-    seconds.emplace_back();
-    for (const internal::Block& block : event->blocks_done().blocks())
-      seconds.back().push_back(block.reference_s());
+    std::vector<double> undisturbed;
+    std::vector<double> all;
+    for (const internal::Block& sent : event->blocks_done().blocks()) {
+      const latency::Block block = from_wire(sent);
+      all.push_back(block.reference_s);
+      const auto fault = latency::block_fault(block.conditions, {});
+      if (fault == latency::BlockFault::None) undisturbed.push_back(block.reference_s);
+    }
+    const bool trusted = 2 * undisturbed.size() >= kCalibrationBlocks;
+    trustworthy = trustworthy && trusted;
+    seconds.push_back(trusted ? undisturbed : all);
   }
-  calibration.reference_s = latency::calibrated_reference_s(seconds);
-  return calibration.reference_s;
+  const double reference_s = latency::calibrated_reference_s(seconds);
+  if (trustworthy) calibration.reference_s = reference_s;
+  return reference_s;
 }
 
 /// Between jobs, now and then: two processes that time the control network beside the reference.
@@ -338,6 +349,9 @@ Result<v1::LatencyResult> JobDriver::measure(const JobSpec& spec,
   measuring.worker.reset();
   calibration.variance = session.learned_variance();
   calibration.proven = true;
+  // Calibrated while the board was throttled, or it is another one by now: the next job starts
+  // anew.
+  if (session.reference_has_moved()) calibration.reference_s = 0.0;
   return make_result(measuring);
 }
 
@@ -376,7 +390,7 @@ v1::LatencyResult JobDriver::make_result(const Measuring& measuring) const {
   conditions.isa = settings_.board.isa;
   conditions.threads = measuring.spec.threads;
   conditions.precision = measuring.spec.precision;
-  conditions.governor = settings_.board.governor();
+  conditions.governor = read_board(settings_.board_root).governor();  // it may be set meanwhile
   if (settings_.invalid_timing) conditions.extra["emulated"] = "times mean nothing";
   if (measuring.frequency_count > 0) {
     conditions.frequency_hz =

@@ -158,7 +158,8 @@ void JobRunner::measure_now(Record& record, const Cancellation& cancellation) {
     const std::lock_guard<std::mutex> lock(mutex_);
     record.outcome = outcome;
     ++jobs_done_;
-    record.job.spec.model.reset();
+    record.job.spec.model.reset();  // an outcome is small: neither model nor task stays with it
+    record.task.reset();
     observers.swap(record.observers);
     remember(record);  // before anybody is told: the id may be asked for again at once
   }

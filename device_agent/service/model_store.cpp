@@ -70,7 +70,7 @@ void ModelStore::add(const std::string& sha256, std::shared_ptr<const StoredMode
   size_bytes_ += model->size_bytes();
   uses_.push_front(sha256);
   entries_[sha256] = {std::move(model), uses_.begin()};
-  while (size_bytes_ > capacity_bytes_ && entries_.size() > 1) {
+  while ((size_bytes_ > capacity_bytes_ && entries_.size() > 1) || entries_.size() > kMostModels) {
     const auto oldest = entries_.find(uses_.back());
     size_bytes_ -= oldest->second.model->size_bytes();
     entries_.erase(oldest);

@@ -43,10 +43,12 @@ class ModelUpload {
 };
 
 /// Models by the SHA-256 of their bytes, in memory; the least recently used are dropped beyond the
-/// capacity (those in use by a job live on until it ends). Nothing of a request ever reaches the
-/// file system. Thread-safe.
+/// capacity or kMostModels, as each holds a file descriptor (those in use by a job live on until it
+/// ends). Nothing of a request ever reaches the file system. Thread-safe.
 class ModelStore {
  public:
+  static constexpr size_t kMostModels = 64;
+
   /// `max_model_bytes` for one model, `capacity_bytes` for all.
   ModelStore(int64_t max_model_bytes, int64_t capacity_bytes)
       : max_model_bytes_(max_model_bytes), capacity_bytes_(capacity_bytes) {}

@@ -56,17 +56,37 @@ void LeaseStream::join(double timeout_s) {
                                                     " s: other controllers hold the board"});
     });
   }
-  if (!queue_.join(waiter))
-    close({grpc::StatusCode::UNAVAILABLE, "the agent takes no more controllers"});
+  if (!queue_.join(waiter)) {
+    close({grpc::StatusCode::UNAVAILABLE,
+           queue_.closed() ? "the agent is shutting down" : "the agent takes no more controllers"});
+  }
+  schedule_beat();
+}
+
+void LeaseStream::schedule_beat() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (waiter_ == nullptr) return;
+  const std::weak_ptr<StreamWriter> weak = weak_from_this();
+  beat_ = timers_.after(beat_s_, [weak] {
+    const auto self = std::static_pointer_cast<LeaseStream>(weak.lock());
+    if (self == nullptr) return;
+    v1::AcquireResponse alive;
+    alive.set_queue_place(0);
+    self->send(std::move(alive));
+    self->schedule_beat();
+  });
 }
 
 void LeaseStream::on_gone() {
   std::shared_ptr<Waiter> waiter;
+  uint64_t beat = 0;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     waiter = std::move(waiter_);
+    beat = beat_;
   }
   if (waiter == nullptr) return;
+  timers_.cancel(beat);
   timers_.cancel(timer_);
   queue_.leave(waiter.get());
 }

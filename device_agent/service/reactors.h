@@ -19,19 +19,26 @@ namespace lathe::device {
 /// lives. Thread-safe.
 class LeaseStream : public StreamWriter<v1::AcquireResponse> {
  public:
-  LeaseStream(LeaseQueue& queue, Timers& timers) : queue_(queue), timers_(timers) {}
+  /// Sends a sign of life every `beat_s`: something is on its way then to a controller that
+  /// vanished without a word, and the kernel ends the connection (TCP_USER_TIMEOUT, by the
+  /// monotonic clock). gRPC's keep-alive alone oversleeps on a board whose wall clock is set back.
+  LeaseStream(LeaseQueue& queue, Timers& timers, double beat_s)
+      : queue_(queue), timers_(timers), beat_s_(beat_s) {}
   /// Waits at most `timeout_s` in the queue; 0: without limit.
   void join(double timeout_s);
 
  private:
   class Waiter;
   void on_gone() override;
+  void schedule_beat();
 
   LeaseQueue& queue_;
   Timers& timers_;
+  double beat_s_;
   std::mutex mutex_;
   std::shared_ptr<Waiter> waiter_;
   uint64_t timer_ = 0;
+  uint64_t beat_ = 0;
 };
 
 /// The stream of one Measure. Thread-safe.

@@ -218,7 +218,12 @@ double MeasurementSession::reference_drift() const {
   return median(reference_times_s_) / options_.reference_s - 1.0;
 }
 
-Verdict MeasurementSession::verdict(const RatioEstimate& estimate, double drift) const {
+bool MeasurementSession::reference_has_moved() const {
+  return !sustained() && !reference_times_s_.empty() &&
+         std::abs(reference_drift()) > options_.max_reference_drift;
+}
+
+Verdict MeasurementSession::verdict(const RatioEstimate& estimate) const {
   if (options_.invalid_timing) return Verdict::InvalidTiming;
   int64_t throttled = 0;
   for (const BlockFault fault :
@@ -230,7 +235,7 @@ Verdict MeasurementSession::verdict(const RatioEstimate& estimate, double drift)
   if (static_cast<double>(rejected_) > options_.max_rejected_fraction * run || !enough_kept()) {
     return 2 * throttled >= rejected_ ? Verdict::Throttled : Verdict::Disturbed;
   }
-  if (!sustained() && std::abs(drift) > options_.max_reference_drift) return Verdict::Disturbed;
+  if (reference_has_moved()) return Verdict::Disturbed;
   if (sustained() && !steady_.reached()) return Verdict::Unsteady;
   if (std::expm1(half_width_with_drift(estimate)) > options_.plan.target_half_width) {
     return Verdict::Unsteady;
@@ -258,7 +263,7 @@ LatencyEstimate MeasurementSession::result() const {
   estimate.processes = processes();
   estimate.wall_s = elapsed_s_ + heated_s_;
   const double drift = reference_drift();
-  estimate.verdict = verdict(ratio, drift);
+  estimate.verdict = verdict(ratio);
   char text[32];
   std::snprintf(text, sizeof text, "%+.4f", drift);
   estimate.conditions.extra["reference_drift"] = text;

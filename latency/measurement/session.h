@@ -79,6 +79,9 @@ class MeasurementSession {
   /// Milliseconds of one inference in each kept block, in time order, at the reference's calibrated
   /// speed.
   std::vector<double> block_ms() const;
+  /// Whether the reference network runs at another speed than it was calibrated at, beyond
+  /// max_reference_drift; never in a sustained measurement, which heats the board.
+  bool reference_has_moved() const;
   /// The board's process variance with this session's evidence added: for the next session.
   ProcessVariance learned_variance() const;
 
@@ -94,7 +97,7 @@ class MeasurementSession {
   bool heating() const;
   void feed_heat(const Block& block, double elapsed_s);
   BlockFault fault_of(BlockConditions conditions) const;
-  Verdict verdict(const RatioEstimate& estimate, double drift) const;
+  Verdict verdict(const RatioEstimate& estimate) const;
   double reference_drift() const;
   std::vector<BlockPlan> plan_blocks();
 

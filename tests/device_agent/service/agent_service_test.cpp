@@ -113,6 +113,27 @@ TEST_CASE("leases are granted in the order of asking with growing tokens") {
   CHECK(third.lease().id() != second.lease().id());
 }
 
+TEST_CASE("who holds the board or waits for it hears that the agent lives") {
+  ServerOptions options;
+  options.beat_s = 0.02;
+  AgentFixture agent(options);
+  HeldLease holder(agent.stub());
+  REQUIRE(holder.wait());
+  HeldLease waiting(agent.stub());
+  v1::AcquireResponse message;
+  REQUIRE(waiting.read(message));
+  CHECK(message.queue_place() == 1);
+  for (HeldLease* lease : {&holder, &waiting}) {
+    for (int beat = 0; beat < 3; ++beat) {
+      REQUIRE(lease->read(message));
+      CHECK(message.state_case() == v1::AcquireResponse::kQueuePlace);
+      CHECK(message.queue_place() == 0);
+    }
+  }
+  holder.end();
+  CHECK(waiting.wait());
+}
+
 TEST_CASE("a lease that is not granted in time ends with a deadline") {
   AgentFixture agent;
   HeldLease holder(agent.stub());

@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
 #include <signal.h>
 
+#include <filesystem>
+#include <iterator>
 #include <string>
 
 #include "core/clock.h"
@@ -125,6 +127,28 @@ TEST_CASE("a job whose controller is gone is cancelled after the grace, and its 
   REQUIRE(next.wait());
   endless = AgentFixture::quick_request(next.lease(), "endless", sha256);
   CHECK(agent.measure(endless).result.median_ms() > 0.0);
+}
+
+TEST_CASE("finished jobs and dropped models hold no file descriptors") {
+  constexpr int kJobs = 150;
+  const auto descriptors = [] {
+    const std::filesystem::directory_iterator open("/proc/self/fd");
+    return std::distance(std::filesystem::begin(open), std::filesystem::end(open));
+  };
+  AgentFixture agent;
+  HeldLease lease(agent.stub());
+  REQUIRE(lease.wait());
+  const auto fail = [&](int number) {
+    const std::string id = "hostile" + std::to_string(number);
+    const std::string sha256 = agent.upload("not a model: " + id);
+    const Measured measured =
+        agent.measure(AgentFixture::quick_request(lease.lease(), id, sha256, "xnnpack"));
+    CHECK(measured.failure.kind() == "invalid_model");
+  };
+  fail(0);
+  const auto before = descriptors();
+  for (int number = 1; number <= kJobs; ++number) fail(number);
+  CHECK(descriptors() < before + static_cast<std::ptrdiff_t>(ModelStore::kMostModels) + 20);
 }
 
 TEST_CASE("workers leave no processes behind") {

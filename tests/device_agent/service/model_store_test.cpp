@@ -49,6 +49,14 @@ TEST_CASE("the least recently used models are dropped beyond the capacity") {
   CHECK(store.size_bytes() == 60);
 }
 
+TEST_CASE("the least recently used models are dropped beyond their number") {
+  ModelStore store(100, 1 << 20);
+  for (size_t i = 0; i <= ModelStore::kMostModels; ++i) store.add(std::to_string(i), make("x"));
+  CHECK(store.find("0") == nullptr);
+  CHECK(store.find("1") != nullptr);
+  CHECK(store.size_bytes() == static_cast<int64_t>(ModelStore::kMostModels));
+}
+
 TEST_CASE("hashes are 64 lower-case digits and nothing else") {
   CHECK(is_sha256(std::string(64, '0')));
   CHECK_FALSE(is_sha256(std::string(63, '0')));

@@ -63,7 +63,25 @@ TEST_CASE("MeasurementSession starts plan.processes fresh processes and stops at
   CHECK(session.half_width() <= 0.01);
   CHECK(estimate.wall_s == doctest::Approx(now_s));
   CHECK(estimate.conditions.extra.at("reference_drift") == "+0.0500");
+  CHECK_FALSE(session.reference_has_moved());
   CHECK(session.block_ms().size() == 10);
+}
+
+TEST_CASE("MeasurementSession trusts no reference that runs at another speed than calibrated") {
+  for (const double speed : {0.8, 1.0, 1.1, 1.25}) {
+    CAPTURE(speed);
+    MeasurementSession session(options_for({}, 0.002));
+    double now_s = 0.0;
+    for (Step step = session.next(); step.kind != Step::Kind::Finish; step = session.next()) {
+      if (step.kind == Step::Kind::StartProcess) session.begin_process(0.010, 0.002, now_s);
+      for (size_t i = 0; i < step.blocks.size(); ++i)
+        session.feed(block_of(0.010 * speed, 0.002 * speed), now_s += 0.0125);
+    }
+    const bool far = speed < 0.85 || speed > 1.15;
+    CHECK(session.reference_has_moved() == far);
+    CHECK(session.result().verdict == (far ? Verdict::Disturbed : Verdict::Clean));
+    CHECK(session.result().median_ms == doctest::Approx(10.0));
+  }
 }
 
 TEST_CASE("MeasurementSession groups short inferences until a segment lasts min_block_s") {
