@@ -36,6 +36,16 @@ void ActiveCalls::remove(grpc::ClientContext* context) {
   deadlines_s_.erase(context);
 }
 
+void ActiveCalls::extend(grpc::ClientContext* context, double timeout_s) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = deadlines_s_.find(context);
+    if (found == deadlines_s_.end() || found->second == kNever) return;
+    found->second = steady_clock().now_s() + timeout_s + kGraceS;
+  }
+  changed_.notify_all();
+}
+
 void ActiveCalls::cancel() {
   const std::lock_guard<std::mutex> lock(mutex_);
   cancelled_ = true;

@@ -39,6 +39,8 @@ class ActiveCalls {
   /// Returns false if everything was cancelled already.
   bool add(grpc::ClientContext* context, double timeout_s);
   void remove(grpc::ClientContext* context);
+  /// Gives a call `timeout_s` from now on.
+  void extend(grpc::ClientContext* context, double timeout_s);
   void cancel();
   bool cancelled() const;
   /// Whether the call was ended here because its deadline was over.
@@ -67,6 +69,9 @@ class Call {
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
   grpc::ClientContext* context() { return &context_; }
+
+  /// Ends the call `timeout_s` from now on, but no later than gRPC's deadline.
+  void extend(double timeout_s) { calls_.extend(&context_, timeout_s); }
 
   /// What the call ended with, from what gRPC says.
   grpc::Status status(const grpc::Status& ended) {

@@ -21,6 +21,7 @@ namespace {
 constexpr size_t kChunkBytes = size_t{1} << 20;
 constexpr double kShortCallS = 30.0;
 constexpr double kProbeS = 2.0;
+constexpr double kAgentAnswersWithinS = 5.0;
 
 std::shared_ptr<grpc::ChannelCredentials> channel_credentials(const std::string& address,
                                                               const Credentials& credentials) {
@@ -63,6 +64,7 @@ grpc::ChannelArguments channel_arguments() {
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 50);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  arguments.SetMaxReceiveMessageSize(64 << 20);  // what agents send at most
   return arguments;
 }
 
@@ -187,13 +189,17 @@ Result<std::unique_ptr<Lease>> AgentClient::acquire(const std::string& controlle
   v1::AcquireRequest request;
   request.set_controller(controller);
   request.set_timeout_s(timeout_s);
-  // The stream is the lease: it has to live much longer than the wait for it.
+  // The stream is the lease: it has to live much longer than the wait for it, which the agent ends
+  // by itself.
+  constexpr double kLongestLeaseS = 7.0 * 86400.0;
   auto call =
-      std::make_unique<Call>(state_->calls, state_->credentials.token, timeout_s + 7.0 * 86400.0);
+      std::make_unique<Call>(state_->calls, state_->credentials.token, timeout_s + kLongestLeaseS);
+  call->extend(timeout_s + kAgentAnswersWithinS);
   auto reader = state_->stub->Acquire(call->context(), request);
   v1::AcquireResponse response;
   while (reader->Read(&response)) {
     if (response.state_case() == v1::AcquireResponse::kGranted) {
+      call->extend(kLongestLeaseS);
       return std::unique_ptr<Lease>(
           std::make_unique<StreamLease>(std::move(call), std::move(reader), response.granted()));
     }

@@ -20,6 +20,7 @@ struct AgentDescription {
   int usable_cores = 0;
   int64_t memory_bytes = 0;
   bool emulated = false;
+  bool draining = false;  ///< finishes what it has and takes nothing new
   uint64_t jobs_done = 0;
   std::string energy_sensor;  ///< empty: the board cannot measure energy
   struct Engine {

@@ -41,18 +41,20 @@ BoardWorker::~BoardWorker() {
 
 void BoardWorker::loop() {
   while (!class_.queue.closed() && !retired_) {
-    if (!connected_ && !connect()) {
-      if (!retired_) wait_before_retry();
+    if (std::exchange(lost_, false)) {
+      wait_before_retry();
       continue;
     }
+    if (!connected_ && !connect()) continue;
     if (waits_for_panel()) {
       wait(0.02);
       continue;
     }
     if (quarantined()) continue;
     if (class_.health(client_.address()) < 0.5) wait(class_.options.sick_pause_s);
-    if (class_.queue.empty()) lease_.reset();  // an idle board is free for other controllers
-    std::unique_ptr<Job> job = class_.queue.take();
+    std::unique_ptr<Job> job = class_.queue.take([this] {
+      lease_.reset();  // an idle board is free for other controllers
+    });
     if (job == nullptr) continue;
     if (check_is_due()) {  // only when there is work: an idle board is left alone
       class_.queue.put_back(std::move(job));
@@ -78,11 +80,14 @@ bool BoardWorker::connect() {
     lose(description.failure());
     return false;
   }
+  if (description->draining) {
+    lose({FailureKind::Unavailable, "agent " + client_.address() + " is shutting down"});
+    return false;
+  }
   description->device = class_.config.name;
   class_.remember(*description);
   connected_ = true;
   class_.set_state(client_.address(), BoardState::Ready, "");
-  back_off_.reset();
   if (lost_since_s_ >= 0.0) {
     log::info("agent " + client_.address() + " is back after " +
                   format_duration(steady_clock().now_s() - lost_since_s_),
@@ -95,6 +100,7 @@ bool BoardWorker::connect() {
 /// Notes that the board cannot be used now; says so once per loss.
 void BoardWorker::lose(const Failure& failure) {
   connected_ = false;
+  lost_ = true;
   lease_.reset();
   if (failure.kind == FailureKind::Cancelled || class_.queue.closed()) return;
   const log::Fields fields = {{"device", class_.config.name}, {"agent", client_.address()}};
@@ -206,6 +212,7 @@ std::optional<Failure> BoardWorker::acquire(double timeout_s) {
   if (!lease.ok()) return lease.failure();
   lease_ = std::move(lease).value();
   leased_since_s_ = steady_clock().now_s();
+  back_off_.reset();
   return std::nullopt;
 }
 

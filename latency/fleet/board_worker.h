@@ -60,6 +60,7 @@ class BoardWorker {
   double next_check_s_ = 0.0;
   double settle_until_s_ = 0.0;
   bool connected_ = false;
+  bool lost_ = false;  ///< since the last wait
   bool retired_ = false;
   bool in_quarantine_ = false;
   std::mutex mutex_;

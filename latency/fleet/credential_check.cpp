@@ -38,7 +38,7 @@ std::string rejection(const TlsFindings& findings, const std::string& host,
     case X509_V_ERR_CERT_HAS_EXPIRED:
       return "its certificate " + facts_text(findings.their_certificate) +
              " has expired: make a new one (lathe certs FOLDER NAME --renew) and copy it to the "
-             "board";
+             "board, then restart the agent there";
     case X509_V_ERR_CERT_NOT_YET_VALID:
       return "its certificate " + facts_text(findings.their_certificate) +
              " is not valid yet and this machine says it is " + utc_date(unix_now_s()) +

@@ -23,8 +23,8 @@ MeasurementPlan read_plan(ConfigSection section) {
   plan.min_blocks = static_cast<int>(section.integer("min_blocks", plan.min_blocks, {2, 100000}));
   plan.max_blocks = static_cast<int>(
       section.integer("max_blocks", std::max(plan.max_blocks, plan.min_blocks), {2, 1000000}));
-  plan.processes = static_cast<int>(section.integer("processes", plan.processes, {1, 100}));
-  plan.min_block_s = section.duration_s("min_block", plan.min_block_s, {0.0, 10.0});
+  plan.processes = static_cast<int>(section.integer("processes", plan.processes, {1, 64}));
+  plan.min_block_s = section.duration_s("min_block", plan.min_block_s, {1e-6, 10.0});
   plan.sustain_s = section.duration_s("sustain", plan.sustain_s, {0.0, 3600.0});
   if (plan.sustain_s > 0.0 && plan.sustain_s < 40.0) {
     section.fault("sustain", "0s or at least 40s: a steady state takes half a minute to be seen");

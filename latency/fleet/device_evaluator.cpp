@@ -116,6 +116,7 @@ std::future<Result<LatencyEstimate>> DeviceEvaluator::measure_onnx(
         for (const AgentDescription& board : boards) {
           std::optional<LatencyEstimate> stored = store_->find(store_key(key, board));
           if (!stored) continue;
+          stored->reused = true;
           deliver(key, *stored);
           return true;
         }
@@ -152,7 +153,10 @@ void DeviceEvaluator::remember(const FlightKey& measurement, const std::string& 
     for (const AgentDescription& board : class_.boards()) {
       if (board.address != address) continue;
       const MeasurementKey key = store_key(measurement, board);
-      if (estimate.reference_ms > 0.0 && estimate.verdict != Verdict::InvalidTiming) {
+      // A disturbed or throttled board says nothing about its own speed.
+      const bool usual =
+          estimate.verdict == Verdict::Clean || estimate.verdict == Verdict::Unsteady;
+      if (estimate.reference_ms > 0.0 && usual) {
         const auto reference = store_->reference_time(key, estimate.reference_ms);
         if (reference.board_changed) {
           log::warning("agent " + address +

@@ -126,13 +126,16 @@ class Findings {
         open.emplace_back(agent.host, RecordType::A);
       }
     }
-    open.erase(
-        std::remove_if(open.begin(), open.end(),
-                       [this](const auto& question) { return !asked_.insert(question).second; }),
-        open.end());
+    open.erase(std::remove_if(open.begin(), open.end(),
+                              [this](const auto& question) { return asked_.count(question) != 0; }),
+               open.end());
     if (open.size() > 30) open.resize(30);  // fits one message
+    asked_.insert(open.begin(), open.end());
     return open;
   }
+
+  /// Questions without an answer are open again.
+  void ask_again() { asked_.clear(); }
 
   std::vector<DiscoveredAgent> complete() const {
     std::vector<DiscoveredAgent> found;
@@ -166,6 +169,7 @@ std::vector<DiscoveredAgent> discover_agents(const DiscoveryOptions& options) {
     if (elapsed_s >= options.duration_s) break;
     if (!repeated && elapsed_s >= options.duration_s / 3.0) {  // a datagram may be lost
       socket.ask(question);
+      findings.ask_again();
       repeated = true;
     }
     const double until_s = repeated ? options.duration_s : options.duration_s / 3.0;

@@ -28,18 +28,18 @@ void JobQueue::put_back(std::unique_ptr<Job> job) {
   changed_.notify_one();
 }
 
-std::unique_ptr<Job> JobQueue::take() {
+std::unique_ptr<Job> JobQueue::take(const std::function<void()>& on_wait) {
   std::unique_lock<std::mutex> lock(mutex_);
+  if (!closed_ && jobs_.empty()) {
+    lock.unlock();
+    on_wait();
+    lock.lock();
+  }
   changed_.wait(lock, [this] { return closed_ || !jobs_.empty(); });
   if (closed_) return nullptr;
   std::unique_ptr<Job> job = std::move(jobs_.front());
   jobs_.pop_front();
   return job;
-}
-
-bool JobQueue::empty() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return jobs_.empty();
 }
 
 std::vector<std::unique_ptr<Job>> JobQueue::take_older_than(double time_s) {

@@ -42,9 +42,8 @@ class JobQueue {
   bool push(std::unique_ptr<Job>& job);
   /// Puts a job that could not be finished before all others. After close() it is failed.
   void put_back(std::unique_ptr<Job> job);
-  /// Waits for a job; nullptr after close().
-  std::unique_ptr<Job> take();
-  bool empty() const;
+  /// Waits for a job; nullptr after close(). `on_wait` is called first if there is none.
+  std::unique_ptr<Job> take(const std::function<void()>& on_wait);
   /// Removes and returns the jobs that wait since before `time_s`.
   std::vector<std::unique_ptr<Job>> take_older_than(double time_s);
   /// Fails what waits and everything later with `failure`.

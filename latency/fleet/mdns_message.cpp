@@ -20,17 +20,27 @@ void put16(std::string& out, uint16_t value) {
   out += static_cast<char>(value & 0xFFU);
 }
 
-void put_name(std::string& out, const std::string& name) {
+/// The labels between the dots; nothing if one is empty or too long, as in the root's name.
+std::vector<std::string> labels_of(const std::string& name) {
+  std::vector<std::string> labels;
   size_t begin = 0;
   while (begin <= name.size()) {
     const size_t end = std::min(name.find('.', begin), name.size());
-    const size_t length = end - begin;
-    if (length == 0 || length > 63) {
-      throw InvariantError("mdns: name = " + name + ", expected labels of 1 to 63 characters");
-    }
-    out += static_cast<char>(length);
-    out += name.substr(begin, length);
+    if (end == begin || end - begin > 63) return {};
+    labels.push_back(name.substr(begin, end - begin));
     begin = end + 1;
+  }
+  return labels;
+}
+
+void put_name(std::string& out, const std::string& name) {
+  const std::vector<std::string> labels = labels_of(name);
+  if (labels.empty()) {
+    throw InvariantError("mdns: name = " + name + ", expected labels of 1 to 63 characters");
+  }
+  for (const std::string& label : labels) {
+    out += static_cast<char>(label.size());
+    out += label;
   }
   out += '\0';
 }
@@ -126,12 +136,14 @@ std::optional<Record> read_record(Reader& reader) {
     }
     case RecordType::Ptr:
       record.target = reader.get_name();
+      known = !labels_of(record.target).empty();  // else nobody could ask about it
       break;
     case RecordType::Srv:
       reader.get16();  // priority
       reader.get16();  // weight
       record.port = reader.get16();
       record.target = reader.get_name();
+      known = !labels_of(record.target).empty();
       break;
     case RecordType::Txt:
       record.texts = read_texts(reader, end);

@@ -88,6 +88,7 @@ AgentDescription description_of(const v1::DescribeResponse& response, const std:
   description.usable_cores = static_cast<int>(response.usable_cores());
   description.memory_bytes = response.memory_bytes();
   description.emulated = response.emulated();
+  description.draining = response.draining();
   description.jobs_done = response.jobs_done();
   description.energy_sensor = response.energy_sensor();
   for (const v1::EngineInfo& info : response.engines()) {

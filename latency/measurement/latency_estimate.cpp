@@ -126,6 +126,7 @@ std::string to_json(const LatencyEstimate& estimate) {
                 {"peak_memory_bytes", estimate.peak_memory_bytes},
                 {"verdict", to_string(estimate.verdict)},
                 {"conditions", conditions_to_json(estimate.conditions)}};
+  if (estimate.reused) value["reused"] = true;
   if (estimate.reference_ms > 0.0) value["reference_ms"] = estimate.reference_ms;
   if (estimate.energy) value["energy"] = energy_to_json(*estimate.energy);
   return value.dump();
@@ -148,6 +149,7 @@ LatencyEstimate latency_estimate_from_json(const std::string& text) {
     estimate.verdict = verdict_from_string(value.at("verdict").get<std::string>());
     estimate.conditions = conditions_from_json(value.at("conditions"));
     estimate.reference_ms = value.value("reference_ms", 0.0);
+    estimate.reused = value.value("reused", false);
     if (value.contains("energy")) estimate.energy = energy_from_json(value.at("energy"));
     if (!(estimate.median_ms > 0.0) || !(estimate.interval_ms.low <= estimate.interval_ms.high)) {
       throw DataError("median_ms = " + std::to_string(estimate.median_ms) +

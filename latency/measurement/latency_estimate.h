@@ -59,6 +59,7 @@ struct LatencyEstimate {
   int64_t rejected = 0;           ///< blocks thrown away as disturbed
   int processes = 1;              ///< fresh worker processes that contributed
   double wall_s = 0.0;            ///< board time spent
+  bool reused = false;            ///< of an earlier measurement: no board time was spent for it now
   int64_t peak_memory_bytes = 0;  ///< of the worker; 0: unknown
   /// Calibrated time of the reference network, in which the latency was measured; 0: unknown.
   double reference_ms = 0.0;

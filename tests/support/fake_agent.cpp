@@ -26,6 +26,7 @@ struct Record {
   mutable std::condition_variable changed;
   std::deque<FakeAgent::Act> acts;
   bool hold = false;
+  bool draining = false;
   double median_ms = 5.0;
   int64_t runs = 0;
   int64_t uploads = 0;
@@ -89,6 +90,7 @@ class Service final : public v1::DeviceAgent::Service {
     response->set_model("Fake Pi");
     response->set_fingerprint(options_.fingerprint);
     response->set_usable_cores(4);
+    response->set_draining(record_.draining);
     response->set_jobs_done(static_cast<uint64_t>(record_.runs));
     v1::EngineInfo* engine = response->add_engines();
     engine->set_name("xnnpack");
@@ -397,6 +399,11 @@ void FakeAgent::hold_measurements(bool hold) {
   const std::lock_guard<std::mutex> lock(state_->record.mutex);
   state_->record.hold = hold;
   state_->record.changed.notify_all();
+}
+
+void FakeAgent::set_draining(bool draining) {
+  const std::lock_guard<std::mutex> lock(state_->record.mutex);
+  state_->record.draining = draining;
 }
 
 void FakeAgent::occupy() { state_->service->occupy(); }

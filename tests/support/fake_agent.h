@@ -52,6 +52,8 @@ class FakeAgent {
   /// Changes the latency of every network from now on.
   void set_median_ms(double median_ms);
   void script(const std::vector<Act>& acts);
+  /// Whether the agent says that it is about to stop.
+  void set_draining(bool draining);
   /// While held, Measure calls wait before they do anything.
   void hold_measurements(bool hold);
   /// Takes the lease for a controller of another process; blocks until it is free.

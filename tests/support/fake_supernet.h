@@ -18,6 +18,7 @@ class FakeSupernet : public supernet::Supernet {
   search::AccuracyEstimate accuracy(const network::Model& model) override {
     return {top1_of(model), 0.001, 1000};
   }
+  std::string training_identity() const override { return training; }
   supernet::ExtractedModel calibrate(const network::Model& model) override {
     ++calibrations;
     return {model, accuracy(model)};
@@ -47,6 +48,7 @@ class FakeSupernet : public supernet::Supernet {
     return 0.9 - 10.0 / static_cast<double>(network::cost(model.network).params);
   };
   double gain = 0.01;
+  std::string training = "data: fake";
   int calibrations = 0;
   std::vector<FineTuneOptions> tunings;
   std::vector<bool> with_teacher;

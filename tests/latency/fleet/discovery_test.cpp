@@ -243,6 +243,22 @@ TEST_CASE("decode_response survives loops of pointers and every damage to a good
   }
 }
 
+TEST_CASE("names that nobody could ask about are no answers") {
+  const auto answer = [](const std::string& target) {
+    std::string message("\0\0\x84\0\0\0\0\1\0\0\0\0", 12);
+    put_name(message, kService);
+    put16(message, static_cast<uint16_t>(RecordType::Ptr));
+    put16(message, 1);
+    put16(message, 0);
+    put16(message, 60);
+    put16(message, static_cast<uint16_t>(target.size()));
+    return mdns::decode_response(message + target).size();
+  };
+  CHECK(answer(std::string("\2pi\5local\0", 10)) == 1);
+  CHECK(answer(std::string("\0", 1)) == 0);         // the root
+  CHECK(answer(std::string("\3a..\0", 5)) == 0);   // a label of dots
+}
+
 TEST_CASE("encode_query refuses names that DNS cannot carry") {
   CHECK_THROWS_AS(mdns::encode_query({{"a..b", RecordType::A}}), InvariantError);
   CHECK_THROWS_AS(mdns::encode_query({{std::string(64, 'a'), RecordType::A}}), InvariantError);

@@ -195,6 +195,17 @@ TEST_CASE("Fleet finishes its jobs over an agent that is killed and restarted on
   CHECK(agent.runs() == 12);
 }
 
+TEST_CASE("Fleet leaves an agent alone that is about to stop, and takes it up again afterwards") {
+  FakeAgent agent;
+  agent.set_draining(true);
+  Fleet fleet({device_of("pi4", {agent.address()})}, nullptr, "run", impatient());
+  auto future = fleet.evaluator("pi4").measure(candidate_of(8), {});
+  CHECK(future.wait_for(std::chrono::milliseconds(200)) == std::future_status::timeout);
+  CHECK(agent.leases_granted() == 0);
+  agent.set_draining(false);
+  CHECK(get(future).ok());
+}
+
 TEST_CASE("Fleet gives up a job that no board takes in time, and only then") {
   FakeAgent agent;
   DeviceConfig device = device_of("pi4", {agent.address()});

@@ -88,6 +88,7 @@ TEST_CASE("Fleet answers from the store, unless the plan asks for a fresh or a f
   const auto stored = measure(fleet, "pi4", 8);
   REQUIRE(stored.ok());
   CHECK(stored->median_ms == 5.0);
+  CHECK(stored->reused);
   CHECK(agent.runs() == 1);
   CHECK(agent.leases_granted() == 1);  // nobody needs the board for what is known
 

@@ -134,7 +134,7 @@ TEST_CASE("an agent's certificate that cannot be accepted is named with what men
     const FakeAgent agent(agent_options(authority, authority.issue(request)));
     CHECK(refusal(agent.address(), credentials) ==
           "its certificate test (signed by lathe test authority, valid 2020-01-01 to 2021-01-01) "
-          "has expired: make a new one (lathe certs FOLDER NAME --renew) and copy it to the board");
+          "has expired: make a new one (lathe certs FOLDER NAME --renew) and copy it to the board, then restart the agent there");
   }
   SUBCASE("not valid yet") {
     CertificateRequest request = TestAuthority::request(CertificateUse::Agent, {"127.0.0.1"});
