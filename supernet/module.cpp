@@ -241,6 +241,14 @@ class TorchSupernet : public Supernet {
     });
   }
 
+  std::string training_identity() const override {
+    Identity identity = data_identity(options_, summary_);
+    add_optimizer(options_.train, identity);
+    std::string lines;
+    for (const std::string& line : flatten(identity)) lines += line + "\n";
+    return lines;
+  }
+
   ExtractedModel calibrate(const network::Model& model) override {
     return translated([&] {
       const ComputeScope compute(options_.threads);

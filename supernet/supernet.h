@@ -179,6 +179,9 @@ class Supernet {
   /// Measures a float model as it is on the validation split.
   virtual search::AccuracyEstimate accuracy(const network::Model& model) = 0;
 
+  /// What the outcome of train_alone() depends on besides the lesson: data and optimiser, as lines.
+  virtual std::string training_identity() const = 0;
+
   /// Returns the model with its BN statistics recalibrated, measured on the validation split.
   virtual ExtractedModel calibrate(const network::Model& model) = 0;
 

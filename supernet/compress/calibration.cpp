@@ -11,6 +11,10 @@
 namespace lathe::supernet {
 namespace {
 
+/// Of activations that bias correction may hold. A constant: results do not hang on settings of
+/// memory.
+constexpr int64_t kBiasBytes = int64_t{1} << 30;
+
 /// Shows every output to a function and passes it on.
 class Watch : public OutputPolicy {
  public:
@@ -98,14 +102,14 @@ network::ValueRanges collect_ranges(const network::Model& exact, const Calibrati
 }
 
 void correct_biases(network::Model& rounded, const network::Model& exact,
-                    const CalibrationImages& images, int64_t memory_bytes, at::Device device) {
+                    const CalibrationImages& images, at::Device device) {
   Correction correction(rounded, exact);
   Watch remember([&correction](const Step& step, const at::Tensor& y) {
     if (correction.is_read(step.name)) correction.set_exact(step.name, y);
   });
   const ModelExecutor float_executor(exact, device, &remember);
   int64_t count = images.size();
-  while (count > 1 && float_executor.plan().peak_bytes(count) > memory_bytes) count /= 2;
+  while (count > 1 && float_executor.plan().peak_bytes(count) > kBiasBytes) count /= 2;
   const at::Tensor batch = images.first(count);
   float_executor.run(batch);
   ParameterSource* in_use = nullptr;

@@ -33,8 +33,8 @@ network::ValueRanges collect_ranges(const network::Model& exact, const Calibrati
 
 /// Takes the mean error that rounding makes out of the bias of every layer of integers, one layer
 /// after the other, each with what the corrected ones before it give. The images are run as one
-/// batch, as many of them as `memory_bytes` of activations allow. `rounded` was made from `exact`.
+/// batch, as many of them as a GiB of activations allows. `rounded` was made from `exact`.
 void correct_biases(network::Model& rounded, const network::Model& exact,
-                    const CalibrationImages& images, int64_t memory_bytes, at::Device device);
+                    const CalibrationImages& images, at::Device device);
 
 }  // namespace lathe::supernet

@@ -94,7 +94,8 @@ std::string PruneSchedule::identity(const network::Model& model,
   const PruneOptions& o = options_;
   std::string text = "model " + sha256_hex(network::to_onnx(model)) + "\nteacher " +
                      (teacher ? sha256_hex(network::to_onnx(*teacher)) : "none") + "\nseed " +
-                     std::to_string(seed_) + "\ntarget " + to_string(target_);
+                     std::to_string(seed_) + "\ntarget " + to_string(target_) + "\n" +
+                     supernet_.training_identity();
   const auto add = [&text](const char* name, const std::string& value) {
     text += std::string("\n") + name + " " + value;
   };

@@ -76,7 +76,7 @@ class Quantizer {
   network::Model rounded() const {
     network::Model model = network::quantize(exact_, ranges_, rounding_);
     if (options_.correct_bias) {
-      correct_biases(model, exact_, images_, supernet_.evaluation.memory_bytes, device_);
+      correct_biases(model, exact_, images_, device_);
     }
     return model;
   }

@@ -57,6 +57,7 @@ SupernetTrainer::SupernetTrainer(const search::SearchSpace& space, SharedWeights
       images_(images),
       options_(options.train),
       batches_(images, options.data.augmentation, {}),
+      given_teacher_(options.teacher),
       seed_(Rng(options.seed).derive("train").seed()),
       threads_(options.threads),
       identity_(std::move(identity)),
@@ -69,21 +70,32 @@ SupernetTrainer::SupernetTrainer(const search::SearchSpace& space, SharedWeights
                  {options.train.momentum, options.train.weight_decay, options.train.gradient_clip}),
       largest_(space.lower(space.largest())),
       smallest_(space.lower(space.smallest())) {
-  if (options.teacher) teacher_ = Teacher(*options.teacher, weights.values().device());
   state_.values = weights_.values();
   state_.momentum = optimizer_.momentum();
   state_.averaged =
       options_.ema > 0.0 ? weights_.values().clone() : at::empty({0}, weights_.values().options());
   state_.teacher = at::empty({0}, weights_.values().options());
+  settle_teacher();
   parallel_.check_same(identity_, options_.batch);
   if (auto found = load_checkpoint(paths_.checkpoint, identity_, parallel_.group())) {
     restore(*found);
-    seconds_at_record_ = state_.records.empty() ? 0.0 : state_.records.back().seconds;
-    images_since_record_ = state_.loss_count * options_.batch;
     std::string lines;
     for (const std::string& line : state_.metrics) lines += line + "\n";
     if (parallel_.writes()) write_file_atomically(paths_.metrics, lines);
     if (finished()) settle();
+  }
+}
+
+double SupernetTrainer::rate_factor() const {
+  return std::pow(0.5, static_cast<double>(state_.attempt));
+}
+
+/// The teacher is the largest network as the state remembers it, else the configured one, or none.
+void SupernetTrainer::settle_teacher() {
+  if (state_.teacher.numel() > 0) {
+    teacher_ = Teacher(largest_, weights_, state_.teacher, parallel_.group());
+  } else {
+    teacher_ = given_teacher_ ? Teacher(*given_teacher_, weights_.values().device()) : Teacher();
   }
 }
 
@@ -97,9 +109,9 @@ void SupernetTrainer::restore(const TrainState& state) {
   state_.momentum = optimizer_.momentum();
   state_.averaged = state.averaged.to(device).clone();
   state_.teacher = state.teacher.to(device);
-  if (state_.teacher.numel() > 0) {
-    teacher_ = Teacher(largest_, weights_, state_.teacher, parallel_.group());
-  }
+  settle_teacher();
+  seconds_at_record_ = state_.records.empty() ? 0.0 : state_.records.back().seconds;
+  images_since_record_ = state_.loss_count * options_.batch;
   saved_ = state;
 }
 
@@ -173,7 +185,7 @@ void SupernetTrainer::begin_phase(const TrainingPhase& phase) {
   state_.best_loss = 0.0;
   if (phase.takes_teacher) {
     state_.teacher = weights_.values().clone();
-    teacher_ = Teacher(largest_, weights_, state_.teacher, parallel_.group());
+    settle_teacher();
   }
   if (phase.sorts_channels) sort_channels(largest_, weights_);
   if (state_.averaged.numel() > 0) state_.averaged.copy_(weights_.values());
@@ -234,8 +246,9 @@ double SupernetTrainer::train_step() {
     {
       const at::Tensor logits =
           Executor(plan, slices, policy, noise, options_.precision).run(batch.images);
-      loss = parallel_.share_of(lesson_loss(
-          subnet, logits, batch, subnet.learns_from == LearnsFrom::Largest ? of_largest : of_teacher));
+      loss = parallel_.share_of(
+          lesson_loss(subnet, logits, batch,
+                      subnet.learns_from == LearnsFrom::Largest ? of_largest : of_teacher));
       if (s == 0) {
         of_largest = logits.detach();
         first_loss = parallel_.sum(loss.item<double>(), "the losses");
@@ -249,8 +262,7 @@ double SupernetTrainer::train_step() {
   at::NoGradGuard no_gradients;
   parallel_.sum_gradients(weights_.gradients());
   if (!at::isfinite(weights_.gradients()).all().item<bool>()) return std::nan("");
-  optimizer_.step(learning_rate_at(sampler_->phases(), state_.step) *
-                  std::pow(0.5, static_cast<double>(state_.attempt)));
+  optimizer_.step(learning_rate_at(sampler_->phases(), state_.step) * rate_factor());
   ++state_.step;
   average_weights(phase);
   state_.loss_sum += first_loss;
@@ -309,7 +321,7 @@ void SupernetTrainer::roll_back(double loss) {
       {"loss", std::isfinite(loss) ? nlohmann::ordered_json(loss) : "not finite"},
       {"to_step", state_.step},
       {"attempt", attempt},
-      {"learning_rate_factor", std::pow(0.5, static_cast<double>(attempt))}};
+      {"learning_rate_factor", rate_factor()}};
   log::warning("training went wrong and was rolled back", {{"reason", trouble_},
                                                            {"step", std::to_string(at_step)},
                                                            {"to_step", std::to_string(state_.step)},
@@ -332,7 +344,7 @@ void SupernetTrainer::record(const MeasureExtremes& measure) {
   parallel_.check_same(weights_.values(), state_.step);
   EpochRecord record;
   record.epoch = static_cast<double>(state_.step) / static_cast<double>(steps_per_epoch_);
-  record.learning_rate = learning_rate_at(sampler_->phases(), state_.step - 1);
+  record.learning_rate = learning_rate_at(sampler_->phases(), state_.step - 1) * rate_factor();
   record.loss = state_.loss_sum / static_cast<double>(std::max<int64_t>(1, state_.loss_count));
   std::tie(record.top1_largest, record.top1_smallest) = measured(measure);
   record.seconds = state_.seconds;

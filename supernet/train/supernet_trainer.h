@@ -66,6 +66,9 @@ class SupernetTrainer {
   bool is_time_to_save() const;
   bool loss_is_bad(double loss);
   void roll_back(double loss);
+  void settle_teacher();
+  /// Of the learning rate: each roll-back halves it.
+  double rate_factor() const;
   std::string note() const;  ///< for the progress line
   void record(const MeasureExtremes& measure);
   /// What `measure` says of the averaged weights, if there are any.
@@ -82,6 +85,7 @@ class SupernetTrainer {
   const Batches& images_;
   TrainOptions options_;
   BatchPrefetcher batches_;
+  std::shared_ptr<const network::Model> given_teacher_;
   uint64_t seed_;
   int threads_;
   Identity identity_;

@@ -206,6 +206,12 @@ TEST_CASE("Rounds of something else or a damaged file are refused") {
   CHECK(message.rfind(path + ": rounds of\nmodel ", 0) == 0);
   CHECK(message.find("\nrounds 1\n") < message.find("\nexpected\n"));
   CHECK(message.find("\nrounds 2\n") > message.find("\nexpected\n"));
+  scene.options.rounds = 1;
+  scene.supernet.training = "data: other";
+  message = test::message_of<DataError>([&] { scene.run(); });
+  CHECK(message.find("\ndata: fake\n") < message.find("\nexpected\n"));
+  CHECK(message.find("\ndata: other\n") > message.find("\nexpected\n"));
+  scene.options.rounds = 2;
   write_file_atomically(path, "{\"identity\": 3");
   message = test::message_of<DataError>([&] { scene.run(); });
   CHECK(message.rfind(path + ": damaged (", 0) == 0);
