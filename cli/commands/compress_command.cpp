@@ -138,7 +138,10 @@ class Compression {
   }
 
  private:
-  std::filesystem::path work() const { return arguments_.output / "work"; }
+  /// Of what is to be continued after a kill; the table of layers leaves it alone.
+  std::filesystem::path work() const {
+    return arguments_.output / (arguments_.sensitivity ? "sensitivity-work" : "work");
+  }
 
   void warn_of_chance(double top1) const {
     std::fprintf(stderr,

@@ -28,8 +28,7 @@ report::RunSummary summary_of(const std::filesystem::path& run) {
 
 /// Holds the network's exported file against LibTorch on test images, afresh.
 void check(const std::filesystem::path& run, const report::FrontNetwork& network) {
-  // The folder holds its own copy of the space, so that a moved run still opens.
-  const RunConfig config = read_run_config(run / "config.yaml", {"space=space.yaml"}, run);
+  const RunConfig config = read_saved_config(run);
   supernet::SupernetModule& module = supernet::load_supernet_module();
   const auto supernet = open_supernet(config, run);
   const auto test_split = module.open_test_split(config.supernet, run / "test_reads.jsonl");

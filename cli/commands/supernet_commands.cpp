@@ -21,8 +21,7 @@ void rank_command(const RankArguments& arguments) {
     throw DataError((run / "config.yaml").string() +
                     ": no such file: expected the folder of a run (lathe train CONFIG)");
   }
-  // The folder holds its own copy of the space, so that a moved run still opens.
-  const RunConfig config = read_run_config(run / "config.yaml", {"space=space.yaml"}, run);
+  const RunConfig config = read_saved_config(run);
   if (config.accuracy) {
     throw ConfigError(run.string() +
                       ": its accuracies come from a table, so there is no supernet to rank");

@@ -19,6 +19,16 @@ std::string significant(double value) {
   return text;
 }
 
+/// "largest", or a file with a digest of what it holds: another file under its name is another
+/// teacher.
+std::string teacher_text(const std::string& teacher) {
+  if (teacher == "largest") return teacher;
+  std::error_code error;
+  const bool readable = std::filesystem::is_regular_file(teacher, error);
+  return teacher + " (" + (readable ? sha256_hex(read_file(teacher)).substr(0, 16) : "missing") +
+         ")";
+}
+
 std::string distil_recipe(const DistilOptions& distil) {
   if (distil.epochs == 0.0) return "inherited weights";
   char text[192];
@@ -36,7 +46,7 @@ std::string distil_recipe(const DistilOptions& distil) {
   }
   if (distil.teachers != DistilOptions().teachers) {
     all += ", teachers:";
-    for (const std::string& teacher : distil.teachers) all += " " + teacher;
+    for (const std::string& teacher : distil.teachers) all += " " + teacher_text(teacher);
   }
   if (distil.mutual) all += ", mutual";
   for (const supernet::Hint& hint : loss.hints) {
@@ -55,7 +65,8 @@ std::string prune_recipe(const supernet::PruneOptions& prune, const DistilOption
          significant(prune.finetune_epochs) + " epochs at " + significant(prune.learning_rate);
   // Of distillation it stands there already.
   if (distil.epochs == 0.0 && distil.teachers != DistilOptions().teachers) {
-    all += ", teacher " + (distil.teachers.empty() ? "none" : distil.teachers.front());
+    all +=
+        ", teacher " + (distil.teachers.empty() ? "none" : teacher_text(distil.teachers.front()));
   }
   if (prune.sparsity > 0.0) {
     all += ", sparsity " + significant(prune.sparsity) + " for " +
@@ -98,7 +109,11 @@ CompressionStep step_of(std::string name, std::string note, const network::Model
 }  // namespace
 
 Compressor::Compressor(const RunConfig& config, std::filesystem::path folder)
-    : config_(config), folder_(std::move(folder)) {}
+    : config_(config), folder_(std::move(folder)) {
+  if (config_.accuracy) return;
+  float_recipe_ = distil_recipe(config_.distil);
+  if (config_.prune.enabled()) float_recipe_ += prune_recipe(config_.prune, config_.distil);
+}
 
 std::vector<latency::Precision> Compressor::precisions() const {
   if (!config_.quantize.enabled) return {latency::Precision::Fp32};
@@ -107,10 +122,8 @@ std::vector<latency::Precision> Compressor::precisions() const {
 
 std::string Compressor::recipe(latency::Precision precision) const {
   if (config_.accuracy) return "no weights";
-  std::string all = distil_recipe(config_.distil);
-  if (config_.prune.enabled()) all += prune_recipe(config_.prune, config_.distil);
-  if (precision == latency::Precision::Int8) all += quantize_recipe(config_.quantize.options);
-  return all;
+  const bool int8 = precision == latency::Precision::Int8;
+  return float_recipe_ + (int8 ? quantize_recipe(config_.quantize.options) : "");
 }
 
 bool Compressor::takes_long() const {
@@ -252,11 +265,15 @@ std::optional<CompressedModel> Compressor::make_int8(const search::Architecture&
   return made;
 }
 
-void Compressor::forget(const search::Architecture& architecture) const {
+void Compressor::forget(const search::Architecture& architecture,
+                        latency::Precision precision) const {
   std::error_code error;
+  if (precision == latency::Precision::Int8) {
+    std::filesystem::remove_all(state("quantize", architecture), error);
+    return;
+  }
   std::filesystem::remove(state("distil", architecture).string() + ".pt", error);
   std::filesystem::remove_all(state("prune", architecture), error);
-  std::filesystem::remove_all(state("quantize", architecture), error);
 }
 
 }  // namespace lathe::cli

@@ -27,8 +27,8 @@ struct CompressedModel {
 };
 
 /// Takes networks of the supernet through the steps that the config asks for: distil, prune,
-/// quantise. Distillation and every round of pruning keep their state in `folder`, so that a killed
-/// process goes on from there; quantisation and its training start again. Not thread-safe.
+/// quantise. Distillation, every round of pruning and training in int8 keep their state in
+/// `folder`, so that a killed process goes on from there. Not thread-safe.
 class Compressor {
  public:
   /// `config` must outlive this.
@@ -61,8 +61,8 @@ class Compressor {
                                            supernet::Supernet& supernet, Progress& progress,
                                            const std::function<bool()>& stop) const;
 
-  /// Removes the state that make_float and make_int8 kept, once its result is saved.
-  void forget(const search::Architecture& architecture) const;
+  /// Removes the state that make_float (fp32) or make_int8 (int8) kept, once its result is saved.
+  void forget(const search::Architecture& architecture, latency::Precision precision) const;
 
  private:
   std::optional<supernet::ExtractedModel> distilled(const search::Architecture& architecture,
@@ -80,6 +80,7 @@ class Compressor {
 
   const RunConfig& config_;
   std::filesystem::path folder_;
+  std::string float_recipe_;  ///< with digests of the teachers' files as they were at the start
   std::map<std::string, network::Model> teachers_;  ///< by path; "largest" once it was needed
 };
 

@@ -40,13 +40,17 @@ constexpr const char* kModelFile = "model.onnx";
 constexpr const char* kTrainedFile = "trained.onnx";
 constexpr const char* kUnprunedFile = "unpruned.onnx";
 
-/// What a confirmation on `device` is to be: another wish needs another measurement.
+/// What a confirmation on `device` is to be: another wish needs another measurement. (What the
+/// first version of lathe knew comes first, so that its results stay valid.)
 std::string asked_of(const latency::DeviceConfig& device, latency::Precision precision,
                      const RunConfig& config) {
   char text[192];
   std::snprintf(text, sizeof(text), "%s, %d threads, %s, half-width %g", device.engine.c_str(),
                 device.threads, latency::to_string(precision), config.exported.confirm_half_width);
-  return device.plan.energy_s > 0.0 ? std::string(text) + ", energy" : text;
+  std::string asked = text;
+  if (device.plan.energy_s > 0.0) asked += ", energy";
+  if (device.plan.sustain_s > 0.0) asked += ", sustained";
+  return asked;
 }
 
 /// In which precision a device runs a delivered network: an int8 file in int8, others as the search
@@ -216,13 +220,33 @@ bool Exporter::written(const ChosenNetwork& network) const {
 
 bool Exporter::confirmed(const ChosenNetwork& network) const { return confirmed(load(network)); }
 
+void Exporter::set_boards(const std::vector<latency::AgentDescription>& agents) {
+  boards_.clear();
+  for (const latency::AgentDescription& agent : agents)
+    boards_[agent.device].insert(agent.fingerprint);
+}
+
+bool Exporter::is_as_asked(const NetworkResult::Confirmation& confirmation,
+                           const latency::DeviceConfig& device,
+                           latency::Precision precision) const {
+  if (confirmation.conditions != asked_of(device, precision, config_)) return false;
+  const latency::LatencyEstimate& estimate = confirmation.estimate;
+  const bool may_end_narrower = estimate.verdict == latency::Verdict::Unsteady &&
+                                confirmation.budget_s > 0.0 &&
+                                confirmation.budget_s < config_.exported.confirm_budget_s;
+  const auto boards = boards_.find(device.name);
+  const bool is_of_these_boards = boards == boards_.end() ||
+                                  estimate.conditions.device_fingerprint.empty() ||
+                                  boards->second.count(estimate.conditions.device_fingerprint) != 0;
+  return is_of_these_boards && !may_end_narrower;
+}
+
 bool Exporter::confirmed(const NetworkResult& result) const {
   const auto on_all = [&](const std::map<std::string, NetworkResult::Confirmation>& confirmed) {
     return std::all_of(config_.devices.begin(), config_.devices.end(), [&](const auto& device) {
       const auto found = confirmed.find(device.name);
-      return found != confirmed.end() &&
-             found->second.conditions ==
-                 asked_of(device, run_precision(device, result.precision, config_), config_);
+      const auto precision = run_precision(device, result.precision, config_);
+      return found != confirmed.end() && is_as_asked(found->second, device, precision);
     });
   };
   return on_all(result.confirmed) && (!result.was_pruned || on_all(result.unpruned));
@@ -328,7 +352,7 @@ bool Exporter::write_model(const ChosenNetwork& network, supernet::Supernet& sup
                            Evaluators& evaluators, Progress& progress,
                            const std::function<bool()>& stop) {
   if (written(network)) {
-    compressor_.forget(network.evaluated.candidate.architecture);
+    compressor_.forget(network.evaluated.candidate.architecture, network.precision);
     return true;
   }
   NetworkResult result = load(network);
@@ -341,7 +365,7 @@ bool Exporter::write_model(const ChosenNetwork& network, supernet::Supernet& sup
                         : write_float(network, result, supernet, evaluators, progress, stop);
   if (!done) return false;
   write_network_result(folder(network) / "result.json", result);
-  compressor_.forget(network.evaluated.candidate.architecture);
+  compressor_.forget(network.evaluated.candidate.architecture, network.precision);
   return true;
 }
 
@@ -352,9 +376,8 @@ void Exporter::confirm_file(const ChosenNetwork& network, const std::string& fil
   const std::string onnx = config_.accuracy ? std::string() : read_file(folder(network) / file);
   for (const latency::DeviceConfig& device : config_.devices) {
     const latency::Precision precision = run_precision(device, network.precision, config_);
-    const std::string asked = asked_of(device, precision, config_);
     const auto found = confirmed.find(device.name);
-    if (found != confirmed.end() && found->second.conditions == asked) continue;
+    if (found != confirmed.end() && is_as_asked(found->second, device, precision)) continue;
     latency::MeasurementPlan plan = device.plan;
     plan.target_half_width = config_.exported.confirm_half_width;
     plan.budget_s = config_.exported.confirm_budget_s;
@@ -368,7 +391,8 @@ void Exporter::confirm_file(const ChosenNetwork& network, const std::string& fil
       throw DeviceError("device " + device.name + ": confirming " + network.id + ": " +
                         to_string(measured.failure().kind) + ": " + measured.failure().message);
     }
-    confirmed[device.name] = {asked, *measured};
+    confirmed[device.name] = {asked_of(device, precision, config_),
+                              config_.exported.confirm_budget_s, *measured};
     write_network_result(folder(network) / "result.json", result);
   }
 }

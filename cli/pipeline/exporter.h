@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -39,6 +40,10 @@ std::string front_device(const search::SearchOptions& options);
 class Exporter {
  public:
   Exporter(const RunConfig& config, std::filesystem::path export_folder);
+
+  /// Tells which boards are there now. What was confirmed on a board of another fingerprint, under
+  /// the same device name, then counts as not confirmed.
+  void set_boards(const std::vector<latency::AgentDescription>& agents);
 
   /// Chooses ExportOptions::networks from the front of the feasible (select_spread) and numbers
   /// them by falling accuracy; each stands once for every precision, fp32 first. What was confirmed
@@ -92,6 +97,10 @@ class Exporter {
   using Saved = std::map<std::pair<std::string, latency::Precision>, NetworkResult>;
   Saved saved() const;
   bool confirmed(const NetworkResult& result) const;
+  /// Whether a confirmation is what the config asks for: on these boards, and not one that ended
+  /// too wide for a budget that has been raised since.
+  bool is_as_asked(const NetworkResult::Confirmation& confirmation,
+                   const latency::DeviceConfig& device, latency::Precision precision) const;
   bool refuted(const search::Evaluated& evaluated, const Saved& known) const;
   search::Metrics metrics(const search::Metrics& searched, const NetworkResult& result) const;
 
@@ -109,6 +118,7 @@ class Exporter {
   const RunConfig& config_;
   std::filesystem::path export_folder_;
   Compressor compressor_;
+  std::map<std::string, std::set<std::string>> boards_;  ///< fingerprints by device
 };
 
 }  // namespace lathe::cli

@@ -25,6 +25,7 @@ Json to_json(const std::map<std::string, NetworkResult::Confirmation>& confirmed
   Json json = Json::object();
   for (const auto& [device, confirmation] : confirmed) {
     json[device] = {{"conditions", confirmation.conditions},
+                    {"budget_s", confirmation.budget_s},
                     {"estimate", Json::parse(latency::to_json(confirmation.estimate))}};
   }
   return json;
@@ -34,6 +35,7 @@ std::map<std::string, NetworkResult::Confirmation> confirmations_from(const Json
   std::map<std::string, NetworkResult::Confirmation> confirmed;
   for (const auto& [device, confirmation] : json.items()) {
     confirmed[device] = {confirmation.at("conditions").get<std::string>(),
+                         confirmation.value("budget_s", 0.0),
                          latency::latency_estimate_from_json(confirmation.at("estimate").dump())};
   }
   return confirmed;

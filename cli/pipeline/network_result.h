@@ -32,6 +32,7 @@ struct CompressionStep {
 struct NetworkResult {
   struct Confirmation {
     std::string conditions;  ///< what was asked for: engine, threads, precision, half-width
+    double budget_s = 0.0;   ///< of board time that it was given; 0: unknown
     latency::LatencyEstimate estimate;
   };
   std::string architecture;  ///< whose files these are

@@ -1,6 +1,7 @@
 #include "cli/pipeline/pick_rule.h"
 
 #include <algorithm>
+#include <numeric>
 #include <optional>
 
 #include "core/error.h"
@@ -15,11 +16,22 @@ using report::FrontNetwork;
 /// is.
 double accuracy_of(const FrontNetwork& network) { return network.validation.top1; }
 
-/// Orders by speed: the first device's latency, or MACs when nothing was measured.
-double cost_of(const report::RunSummary& summary, const FrontNetwork& network) {
+/// The device whose latency, else energy, the search minimised first; the first one if it did
+/// neither.
+std::string speed_device(const report::RunSummary& summary) {
+  for (const auto kind : {search::MetricKind::Latency, search::MetricKind::Energy}) {
+    for (const std::string& objective : summary.search.objectives) {
+      const search::Metric metric = search::parse_metric(objective);
+      if (metric.kind == kind) return metric.device;
+    }
+  }
   const std::vector<std::string> devices = report::device_names(summary);
-  const report::Latency* latency =
-      devices.empty() ? nullptr : report::best_latency(network, devices.front());
+  return devices.empty() ? "" : devices.front();
+}
+
+/// Orders by speed: latency, or MACs when nothing was measured.
+double cost_of(const report::RunSummary& summary, const FrontNetwork& network) {
+  const report::Latency* latency = report::best_latency(network, speed_device(summary));
   return latency != nullptr ? latency->median_ms : static_cast<double>(network.macs);
 }
 
@@ -35,7 +47,8 @@ size_t fastest(const report::RunSummary& summary, const std::vector<size_t>& amo
   });
 }
 
-/// The value that a bound is held against: the unfavourable end where there is an interval.
+/// The value that a bound is held against: the upper end of a latency's or energy's interval, and
+/// the accuracy itself, as people read it in the table.
 std::optional<double> value_of(const FrontNetwork& network, const search::Metric& metric) {
   switch (metric.kind) {
     case search::MetricKind::Accuracy:
@@ -62,11 +75,12 @@ std::optional<double> value_of(const FrontNetwork& network, const search::Metric
   return std::nullopt;
 }
 
-std::vector<size_t> pick_by_bound(const report::RunSummary& summary, const std::string& rule) {
+std::vector<size_t> pick_by_bound(const report::RunSummary& summary, const std::string& rule,
+                                  const std::vector<size_t>& among) {
   const search::Constraint constraint = search::parse_constraint(rule);
   std::vector<size_t> within;
   std::optional<double> nearest;
-  for (size_t i = 0; i < summary.front.size(); ++i) {
+  for (const size_t i : among) {
     const std::optional<double> value = value_of(summary.front[i], constraint.metric);
     if (!value) {
       throw ConfigError("--pick " + rule + ": the run has no value of " +
@@ -91,29 +105,39 @@ size_t knee_of(const report::RunSummary& summary, const std::vector<size_t>& amo
   return most_accurate(summary, among);
 }
 
-/// Networks that hold every constraint as confirmed and are not behind another; all if none is.
-std::vector<size_t> winners_of(const report::RunSummary& summary) {
-  std::vector<size_t> all;
-  std::vector<size_t> winners;
-  for (size_t i = 0; i < summary.front.size(); ++i) {
-    const FrontNetwork& network = summary.front[i];
-    all.push_back(i);
-    if (network.feasible && !network.dominated_by) winners.push_back(i);
+std::vector<size_t> all_of(const report::RunSummary& summary) {
+  std::vector<size_t> all(summary.front.size());
+  std::iota(all.begin(), all.end(), size_t{0});
+  return all;
+}
+
+/// Networks that hold every constraint as confirmed; all if none does.
+std::vector<size_t> feasible_of(const report::RunSummary& summary) {
+  std::vector<size_t> feasible;
+  for (const size_t i : all_of(summary)) {
+    if (summary.front[i].feasible) feasible.push_back(i);
   }
-  return winners.empty() ? all : winners;
+  return feasible.empty() ? all_of(summary) : feasible;
+}
+
+/// Of those, the ones that are not behind another; all if none is.
+std::vector<size_t> winners_of(const report::RunSummary& summary) {
+  std::vector<size_t> winners;
+  for (const size_t i : feasible_of(summary)) {
+    if (!summary.front[i].dominated_by) winners.push_back(i);
+  }
+  return winners.empty() ? feasible_of(summary) : winners;
 }
 
 }  // namespace
 
 std::vector<size_t> pick_networks(const report::RunSummary& summary, const std::string& rule) {
   if (summary.front.empty()) throw DataError("run " + summary.name + ": no network was exported");
-  std::vector<size_t> all;
-  for (size_t i = 0; i < summary.front.size(); ++i) all.push_back(i);
-  if (rule == "all") return all;
+  if (rule == "all") return all_of(summary);
   if (rule == "best") return {most_accurate(summary, winners_of(summary))};
   if (rule == "fastest") return {fastest(summary, winners_of(summary))};
   if (rule == "knee") return {knee_of(summary, winners_of(summary))};
-  for (const size_t i : all) {
+  for (const size_t i : all_of(summary)) {
     if (summary.front[i].id == rule) return {i};
   }
   if (rule.find_first_of("<>=") == std::string::npos) {
@@ -122,7 +146,7 @@ std::vector<size_t> pick_networks(const report::RunSummary& summary, const std::
         ": expected best, fastest, knee, all, an id such as net-01, or a bound such as "
         "latency@pi4<=20ms");
   }
-  return pick_by_bound(summary, rule);
+  return pick_by_bound(summary, rule, feasible_of(summary));
 }
 
 }  // namespace lathe::cli

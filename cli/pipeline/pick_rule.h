@@ -12,8 +12,10 @@ namespace lathe::cli {
 ///   best | fastest | knee  of the networks that hold every constraint as confirmed
 ///   net-02                 the network of that id
 ///   latency@pi4<=20ms      the most accurate within the bound (confirmed latency, upper end of the
-///   interval) params<=2M, macs<=..., peak_memory<=..., model_size<=...   likewise accuracy>=0.9
-///   the fastest that reaches it (on the validation split: test is not for choosing)
+///                          interval) that holds every constraint, too; params<=2M, macs<=...,
+///                          peak_memory<=..., model_size<=... likewise
+///   accuracy>=0.9          the fastest that reaches it (on the validation split: test is not for
+///                          choosing)
 /// \throws ConfigError if the rule is not one of these, or no network satisfies it: with the
 /// nearest one's value.
 std::vector<size_t> pick_networks(const report::RunSummary& summary, const std::string& rule);

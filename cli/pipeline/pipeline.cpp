@@ -42,7 +42,7 @@ Pipeline::Pipeline(RunConfig config, Progress& progress, supernet::Group* group)
     : config_(std::move(config)),
       progress_(progress),
       group_(group),
-      folder_(config_.folder, config_.yaml, config_.identity),
+      folder_(config_.folder, saved_config(config_), config_.identity),
       exporter_(config_, folder_.file("export")),
       evaluators_(config_, config_.measurements.empty() ? folder_.file("measurements.sqlite")
                                                         : config_.measurements) {
@@ -95,7 +95,8 @@ void Pipeline::prepare() {
   }
   if (!config_.accuracy) exporter_.compressor().read_teachers();
   baseline_models_ = read_baseline_models(config_);
-  evaluators_.agents();  // asked at every start: the boards may have changed since the last one
+  // Asked at every start: the boards may have changed since the last one.
+  exporter_.set_boards(evaluators_.agents());
   measure_smallest();
   if (!config_.accuracy) supernet();
   if (timer) timer->finish();

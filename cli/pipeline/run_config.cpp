@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include "cli/pipeline/baselines.h"
@@ -257,6 +258,9 @@ bool names_device(const RunConfig& config, const std::string& device) {
   return false;
 }
 
+/// Before the path of the file that a saved config was read from.
+constexpr const char* kOrigin = "\n# read from ";
+
 std::string identity_of(const search::ReplayOptions& table) {
   char text[192];
   std::snprintf(text, sizeof(text), ", scale %g, noise %g, %g s", table.scale, table.noise,
@@ -264,6 +268,29 @@ std::string identity_of(const search::ReplayOptions& table) {
   return "table sha256 " + sha256_hex(read_file(table.table)).substr(0, 16) + ", key " + table.key +
          ", column " + table.column + (table.energy.empty() ? "" : ", energy " + table.energy) +
          text + "\n";
+}
+
+/// Keys of the sections `data` and `supernet` that say where and how fast, not what comes out.
+/// (What the files hold is guarded by the checkpoint, by content.)
+bool changes_results(const std::string& key) {
+  static const std::set<std::string> kFree = {"data.cache",
+                                              "data.path",
+                                              "data.verify",
+                                              "supernet.device",
+                                              "supernet.threads",
+                                              "supernet.checkpoint_interval",
+                                              "supernet.evaluation.memory"};
+  return kFree.count(key) == 0;
+}
+
+/// A line a value, also of nested mappings.
+std::string lines_of(const std::string& key, const nlohmann::json& value) {
+  if (!value.is_object()) {
+    return changes_results(key) ? key + ": " + value.dump() + "\n" : std::string();
+  }
+  std::string lines;
+  for (const auto& [name, inner] : value.items()) lines += lines_of(key + "." + name, inner);
+  return lines;
 }
 
 /// A line a setting. The export may change and boards may come and go in a run; the data, the space
@@ -274,10 +301,7 @@ std::string identity_of(const RunConfig& config, const ConfigDocument& document)
   std::string lines = "seed: " + std::to_string(config.seed) + "\n";
   lines += "space: sha256 " + sha256_hex(read_file(config.space_file)).substr(0, 16) + "\n";
   for (const char* section : {"data", "supernet"}) {
-    const Json values = json.value(section, Json::object());
-    for (const auto& [key, value] : values.items()) {
-      lines += std::string(section) + "." + key + ": " + value.dump() + "\n";
-    }
+    lines += lines_of(section, json.value(section, Json::object()));
   }
   if (config.accuracy) lines += "accuracy: " + identity_of(*config.accuracy);
   for (const latency::DeviceConfig& device : config.devices) {
@@ -289,7 +313,7 @@ std::string identity_of(const RunConfig& config, const ConfigDocument& document)
     }
     lines += "device " + device.name + ": " + device.engine + ", " +
              std::to_string(device.threads) + " threads, " + latency::to_string(device.precision) +
-             "\n";
+             (device.plan.sustain_s > 0.0 ? ", sustained" : "") + "\n";
   }
   return lines;
 }
@@ -349,11 +373,12 @@ std::vector<latency::DeviceConfig> RunConfig::boards() const {
 
 RunConfig read_run_config(const std::filesystem::path& file,
                           const std::vector<std::string>& overrides,
-                          const std::filesystem::path& folder) {
+                          const std::filesystem::path& folder,
+                          const std::filesystem::path& original) {
   ConfigDocument document = ConfigDocument::read_file(file, overrides);
   ConfigSection root = document.root();
   RunConfig config;
-  config.file = file;
+  config.file = original.empty() ? file : original;
   const RunSection run = read_run_section(root.section("run"), file, folder);
   config.name = run.name;
   config.seed = config.supernet.seed = run.seed;
@@ -364,7 +389,7 @@ RunConfig read_run_config(const std::filesystem::path& file,
   config.supernet.data = supernet::read_data_options(root.section("data"));
   supernet::read_supernet_options(root.section("supernet"), config.supernet);
   std::filesystem::path& teacher = config.supernet.train.teacher.model;
-  if (!teacher.empty()) teacher = beside(file, teacher);
+  if (!teacher.empty()) teacher = beside(config.file, teacher);
   read_device_list(root.sections("devices"), config);
   ConfigSection search = root.section("search");
   config.search = search::read_search_options(search);
@@ -376,7 +401,7 @@ RunConfig read_run_config(const std::filesystem::path& file,
   if (!config.accuracy) check_compress(compress, config);
   read_export(root.section("export"), config.exported);
   read_report(root.section("report"), config);
-  config.space_file = beside(file, root.text("space", std::nullopt));
+  config.space_file = beside(config.file, root.text("space", std::nullopt));
   root.finish();
   document.throw_if_faults();
   config.space = search::read_search_space(config.space_file);
@@ -391,6 +416,30 @@ RunConfig read_run_config(const std::filesystem::path& file,
   for (const std::string& each : overrides) config.command += " --set " + quoted(each);
   if (!folder.empty()) config.command += " --folder " + quoted(folder.string());
   return config;
+}
+
+std::string saved_config(const RunConfig& config) {
+  std::string text = config.yaml + kOrigin + std::filesystem::absolute(config.file).string();
+  std::vector<std::string> files = config.distil.teachers;
+  files.insert(files.end(), config.baselines.begin(), config.baselines.end());
+  for (const std::string& file : files) {
+    std::error_code error;
+    if (!is_baseline_file(file) || !std::filesystem::is_regular_file(file, error)) continue;
+    text += "\n# " + file + ": sha256 " + sha256_hex(read_file(file)).substr(0, 16);
+  }
+  return text;
+}
+
+RunConfig read_saved_config(const std::filesystem::path& run) {
+  const auto file = run / "config.yaml";
+  const std::string text = read_file(file);
+  std::filesystem::path original;
+  if (const size_t found = text.find(kOrigin); found != std::string::npos) {
+    const size_t begin = found + std::string(kOrigin).size();
+    original = text.substr(begin, text.find('\n', begin) - begin);
+  }
+  const auto space = std::filesystem::absolute(run / "space.yaml");
+  return read_run_config(file, {"space=" + space.string()}, run, original);
 }
 
 void load_teacher(supernet::SupernetOptions& options) {

@@ -68,11 +68,20 @@ struct RunConfig {
   std::vector<latency::DeviceConfig> boards() const;
 };
 
-/// Reads the config and the space it names.
-/// \throws ConfigError with every fault of the files, each as file:line.
+/// Reads the config and the space it names. Relative paths in it are beside `original`, if given,
+/// else beside `file`. \throws ConfigError with every fault of the files, each as file:line.
 RunConfig read_run_config(const std::filesystem::path& file,
                           const std::vector<std::string>& overrides,
-                          const std::filesystem::path& folder = {});
+                          const std::filesystem::path& folder = {},
+                          const std::filesystem::path& original = {});
+
+/// Returns the config as a run folder keeps it: with where it was read from, and with digests of
+/// the ONNX files that it names, so that it differs when one of them is replaced.
+std::string saved_config(const RunConfig& config);
+
+/// Reads the config that the folder `run` keeps. The folder holds its own copy of the space, so
+/// that a moved run still opens.
+RunConfig read_saved_config(const std::filesystem::path& run);
 
 /// Reads the file of the supernet's teacher, unless there is none or it was read before.
 /// \throws DataError if it is not a model.

@@ -302,6 +302,7 @@ std::vector<report::Device> devices_of(const SummarySources& sources) {
       if (spent != evaluated.board_s.end()) device.board_seconds += spent->second;
       const auto found = evaluated.latencies.find(config.name);
       if (found == evaluated.latencies.end()) continue;
+      if (found->second.reused) ++device.reused;
       device.conditions = conditions_of(found->second.conditions);
       device.engine_version = found->second.conditions.engine_version;
       ++device.verdicts[latency::to_string(found->second.verdict)];

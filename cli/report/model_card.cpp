@@ -128,13 +128,14 @@ std::string accuracy(const RunSummary& summary, const FrontNetwork& network) {
   text += "\n";
   if (!network.test) return text + "The test split was not read for this network.\n\n";
   if (summary.data.test_reads == 1) {
-    text += "The test split was read once, after the search had ended";
+    text += "The test split was read once, when the search had ended";
   } else {
     text += "The test split was opened " + std::to_string(summary.data.test_reads) +
-            " times, always after the search had ended";
+            " times, each time when a search had ended; the search itself cannot read it";
   }
   if (!summary.data.test_opened_at.empty()) {
-    text += " (" + markdown(summary.data.test_opened_at) + ")";
+    text += std::string(summary.data.test_reads == 1 ? " (" : " (first ") +
+            markdown(summary.data.test_opened_at) + ")";
   }
   return text + ".\n\n";
 }

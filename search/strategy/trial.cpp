@@ -118,7 +118,7 @@ Evaluated Trial::assemble() && {
     evaluated.metrics[{MetricKind::Accuracy, ""}] = accuracy_value(*evaluated.accuracy);
   }
   const auto measured = [&](const std::string& device, latency::LatencyEstimate estimate) {
-    evaluated.board_s[device] += estimate.wall_s;
+    evaluated.board_s[device] += estimate.reused ? 0.0 : estimate.wall_s;
     set_measured(evaluated.metrics, device, estimate);
     evaluated.latencies[device] = std::move(estimate);
   };

@@ -49,7 +49,7 @@ function sentence() {
   const possible = run.space.count ? ` of ${run.space.count.replace(/\B(?=(\d{3})+$)/g, ",")} possible` : "";
   const what = run.data.table || `${run.data.dataset}${classes}`;
   if (run.front.length === 0) return what || cloud.index.length ? `${tried} evaluated${possible} on ${what}.` : "The run has no result yet.";
-  const kind = run.data.table ? `top-1 accuracy looked up in ${run.data.table},` : hasTest ? "top-1 accuracy on the test split, which was read only after the search," : "top-1 accuracy on the validation split (the test split was not read)";
+  const kind = run.data.table ? `top-1 accuracy looked up in ${run.data.table},` : hasTest ? "top-1 accuracy on the test split, which the search cannot read," : "top-1 accuracy on the validation split (the test split was not read)";
   const broken = run.front.filter((net) => !net.feasible).length;
   const where = devices.length ? ` and latency of one image on ${devices.map(boardNames).join(" and ")}` : "";
   return `Figures are ${kind}${where}. ${plural(winners.length, "network")} of the Pareto front${run.data.table ? "" : ` for ${what}`}, from ${tried} evaluated${possible}${broken ? `; ${broken} more did not hold when measured again` : ""}.`;

@@ -63,6 +63,30 @@ TEST_CASE("pick_networks picks no network behind another, unless it is named") {
   CHECK(cli::pick_networks(run, "all") == Indices{0, 1, 2});
 }
 
+TEST_CASE("pick_networks passes over networks that broke a constraint, unless they are named") {
+  report::RunSummary run = summary();
+  run.front[1].feasible = false;
+  CHECK(cli::pick_networks(run, "latency@pi4<=25ms") == Indices{2});
+  CHECK(cli::pick_networks(run, "net-02") == Indices{1});
+  run.front[1].feasible = true;
+  run.front[1].dominated_by = "net-01";  // in what the search asked for; a bound may ask for more
+  CHECK(cli::pick_networks(run, "params<=2M") == Indices{1});
+}
+
+TEST_CASE("pick_networks takes the device that the search minimised for the fastest") {
+  report::RunSummary run = summary();
+  run.devices.insert(run.devices.begin(), report::Device());
+  run.devices[0].name = "local";
+  for (size_t i = 0; i < 3; ++i) {
+    report::FrontLatency local = run.front[i].latencies[0];
+    local.device = "local";
+    local.confirmed->median_ms = 1.0 + static_cast<double>(i);  // the other way round
+    run.front[i].latencies.insert(run.front[i].latencies.begin(), local);
+  }
+  run.search.objectives = {"accuracy", "latency@pi4"};
+  CHECK(cli::pick_networks(run, "fastest") == Indices{2});
+}
+
 TEST_CASE("pick_networks holds a latency bound against the upper end of the interval") {
   // net-02 has a median of 19.8 ms, but its interval reaches 20.196 ms.
   CHECK(cli::pick_networks(summary(), "latency@pi4<=20ms") == Indices{2});

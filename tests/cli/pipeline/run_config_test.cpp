@@ -63,6 +63,46 @@ TEST_CASE("boards and tables stand beside each other in the file's order") {
   CHECK_FALSE(config.accuracy);
 }
 
+TEST_CASE("a run is tied to what changes its results, not to where its files are") {
+  Config file;
+  const std::string text = "space: " + kStages + "\ndevices: [{name: pi}]\n" + kSearch;
+  const std::string before = file.read(text).identity;
+  for (const char* same : {"data.cache=/elsewhere", "data.verify=false", "supernet.threads=1",
+                           "supernet.device=cpu", "supernet.checkpoint_interval=5s",
+                           "supernet.evaluation.memory=64MB"}) {
+    CAPTURE(same);
+    CHECK(file.read(text, {same}).identity == before);
+  }
+  for (const char* other : {"supernet.epochs=3", "supernet.evaluation.calibration_images=100",
+                            "data.validation=100", "devices.0.measure.sustain=5min"}) {
+    CAPTURE(other);
+    CHECK(file.read(text, {other}).identity != before);
+  }
+}
+
+TEST_CASE("a saved config finds its files beside the one that it was read from") {
+  Config file;
+  const std::string text = "space: " + kCells + "\n" + kAccuracy + kDevice + kSearch;
+  const std::filesystem::path run = file.folder / "runs/a";
+  std::filesystem::create_directories(run);
+  write_file_atomically(run / "space.yaml", read_file(kCells));
+  write_file_atomically(run / "config.yaml", cli::saved_config(file.read(text)));
+  const cli::RunConfig saved = cli::read_saved_config(run);
+  CHECK(saved.accuracy->table == file.folder / "t.csv");
+  CHECK(saved.identity == file.read(text).identity);
+  CHECK(saved.folder == run);
+}
+
+TEST_CASE("a saved config differs when a file that it names is replaced") {
+  Config file;
+  write_file_atomically(file.folder / "mine.onnx", "one");
+  const std::string text = "space: " + kStages + "\nsearch: {objectives: [accuracy, macs]}\nreport: {baselines: [mine.onnx]}\n";
+  const std::string before = cli::saved_config(file.read(text));
+  CHECK(cli::saved_config(file.read(text)) == before);
+  write_file_atomically(file.folder / "mine.onnx", "two");
+  CHECK(cli::saved_config(file.read(text)) != before);
+}
+
 TEST_CASE("a run is tied to the content of its tables and to how they are read") {
   Config file;
   const std::string text = "space: " + kCells + "\n" + kAccuracy + kDevice + kSearch;

@@ -117,6 +117,20 @@ TEST_CASE("SearchController ends at the board time, with what is in flight finis
   CHECK(outcome.evaluated.size() == 18);
 }
 
+TEST_CASE("Measurements of earlier runs cost no board time") {
+  ControllerBench bench;
+  bench.pi4.value = [&](const Candidate& candidate) {
+    latency::LatencyEstimate estimate = bench.pi4.estimate(candidate);
+    estimate.reused = true;
+    return estimate;
+  };
+  SearchOptions options = small_search(30);
+  options.budget.board_time_s = 7.0;
+  const SearchOutcome outcome = bench.run(options);
+  CHECK(outcome.evaluated.size() == 30);
+  CHECK(outcome.board_time_s == 0.0);
+}
+
 TEST_CASE("A space that is exhausted ends the search cleanly and stays so") {
   ControllerBench bench;
   SearchOptions options = small_search(1000);
