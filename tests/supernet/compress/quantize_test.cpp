@@ -208,12 +208,9 @@ TEST_CASE("Corrected biases take the mean error out of the logits") {
     return difference.mean(0).abs().max().item<double>();
   };
   const double before = mean_error(rounded);
-  correct_biases(rounded, exact, images, int64_t{1} << 30, at::kCPU);
+  correct_biases(rounded, exact, images, at::kCPU);
   CHECK(network::quantization_fault(rounded).empty());
   CHECK(mean_error(rounded) < 0.2 * before);
-  network::Model limited = network::quantize(exact, ranges, rounding);
-  correct_biases(limited, exact, images, 1, at::kCPU);  // one image: a correction of sorts
-  CHECK(network::quantization_fault(limited).empty());
 }
 
 TEST_CASE("The layer that int8 hurts most is found, and kept in fp32 when asked") {
