@@ -43,7 +43,7 @@ TEST_CASE("model_card says everything that somebody who deploys the network need
   CHECK(contains(card, "| test | 0.9087 | 0.0029 | 10000 |\n"));
   CHECK(contains(card, "| calibration | 2000 | 12ab90ce41f7d310 |\n"));
   CHECK(contains(
-      card, "The test split was read once, after the search had ended (2026-11-20T06:56:58Z)."));
+      card, "The test split was read once, when the search had ended (2026-11-20T06:56:58Z)."));
   CHECK(contains(card, "local (Intel Xeon Gold 6338)"));
   CHECK(contains(
       card, "xnnpack 2022-02, fp32, 1 thread, x86\\_64 avx512, governor performance, 2.9 GHz"));
