@@ -55,6 +55,22 @@ void add_slow_int8(const report::RunSummary& summary, std::vector<std::string>& 
   }
 }
 
+/// A line for each device under whose name the search measured another board than is there now.
+void add_other_boards(const report::RunSummary& summary, std::vector<std::string>& warnings) {
+  for (const report::Device& device : summary.devices) {
+    if (!device.conditions || device.conditions->device_fingerprint.empty()) continue;
+    const auto is_it = [&](const report::Agent& agent) {
+      return agent.fingerprint == device.conditions->device_fingerprint;
+    };
+    if (device.agents.empty() || std::any_of(device.agents.begin(), device.agents.end(), is_it))
+      continue;
+    warnings.push_back("the search measured another board (or another kernel on it) than " +
+                       device.name + " is now (" + device.agents.front().model +
+                       "): only confirmed latencies are of this one; a run of another name "
+                       "searches for it");
+  }
+}
+
 /// A line for each device and verdict but clean.
 void add_unclean(const report::RunSummary& summary, std::vector<std::string>& warnings) {
   struct Networks {
@@ -100,6 +116,7 @@ std::vector<std::string> summary_warnings(const report::RunSummary& summary) {
     warnings.push_back(network.id +
                        " breaks a constraint when measured again: it is marked and no winner");
   }
+  add_other_boards(summary, warnings);
   add_unclean(summary, warnings);
   return warnings;
 }

@@ -230,7 +230,10 @@ std::optional<Failure> BoardWorker::attempt(Job& job) {
     failure = job.run(client_, *lease_, id);
   }
   class_.end_run();
-  if (failure && failure->kind == FailureKind::Unavailable) ++job.losses;
+  // Busy under a lease: the agent has no memory or too many jobs, which may pass.
+  const bool lost =
+      failure && (failure->kind == FailureKind::Unavailable || failure->kind == FailureKind::Busy);
+  if (lost) ++job.losses;
   return failure;
 }
 

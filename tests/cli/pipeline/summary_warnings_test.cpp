@@ -54,6 +54,24 @@ TEST_CASE("A board is warned of once, with what its verdict means") {
         "supply");
 }
 
+TEST_CASE("A board that took another one's place is named") {
+  report::RunSummary summary = run({network("net-01", "clean", 0.01)});
+  report::Device& device = summary.devices[0];
+  device.conditions = report::Conditions();
+  device.conditions->device_fingerprint = "0011";
+  CHECK(cli::summary_warnings(summary).empty());  // a report that is made again without boards
+  device.agents.resize(2);
+  device.agents[0].fingerprint = "2233";
+  device.agents[0].model = "Raspberry Pi 5";
+  device.agents[1].fingerprint = "0011";
+  CHECK(cli::summary_warnings(summary).empty());
+  device.agents.pop_back();
+  CHECK(cli::summary_warnings(summary) ==
+        std::vector<std::string>{
+            "the search measured another board (or another kernel on it) than pi4 is now (Raspberry Pi 5): only "
+            "confirmed latencies are of this one; a run of another name searches for it"});
+}
+
 TEST_CASE("A network that breaks a constraint is named") {
   report::FrontNetwork broken = network("net-02", "clean", 0.01);
   broken.feasible = false;
