@@ -83,9 +83,10 @@ struct AgentClient::State {
   State(const std::string& agent_address, const Credentials& agent_credentials)
       : address(agent_address),
         credentials(agent_credentials),
-        stub(v1::DeviceAgent::NewStub(grpc::CreateCustomChannel(
-            agent_address, channel_credentials(agent_address, agent_credentials),
-            channel_arguments()))) {}
+        channel(grpc::CreateCustomChannel(agent_address,
+                                          channel_credentials(agent_address, agent_credentials),
+                                          channel_arguments())),
+        stub(v1::DeviceAgent::NewStub(channel)) {}
 
   std::string where(const char* call) const { return "agent " + address + ", " + call; }
 
@@ -119,6 +120,7 @@ struct AgentClient::State {
   Credentials credentials;
   std::atomic<bool> reached{false};
   ActiveCalls calls;
+  std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<v1::DeviceAgent::Stub> stub;
 };
 
@@ -175,6 +177,8 @@ Result<AgentDescription> AgentClient::describe_patiently(double timeout_s) {
 }
 
 Result<AgentDescription> AgentClient::describe(double timeout_s, bool wait_for_connection) {
+  // The fleet backs off by itself, and gRPC's own wait oversleeps where the wall clock is set back.
+  grpc::experimental::ChannelResetConnectionBackoff(state_->channel.get());
   Call call(state_->calls, state_->credentials.token, timeout_s);
   call.context()->set_wait_for_ready(wait_for_connection);
   v1::DescribeResponse response;
