@@ -22,11 +22,7 @@ std::string significant(double value) {
 /// "largest", or a file with a digest of what it holds: another file under its name is another
 /// teacher.
 std::string teacher_text(const std::string& teacher) {
-  if (teacher == "largest") return teacher;
-  std::error_code error;
-  const bool readable = std::filesystem::is_regular_file(teacher, error);
-  return teacher + " (" + (readable ? sha256_hex(read_file(teacher)).substr(0, 16) : "missing") +
-         ")";
+  return teacher == "largest" ? teacher : teacher + " (" + content_digest(teacher) + ")";
 }
 
 std::string distil_recipe(const DistilOptions& distil) {

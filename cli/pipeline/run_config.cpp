@@ -418,14 +418,18 @@ RunConfig read_run_config(const std::filesystem::path& file,
   return config;
 }
 
+std::string content_digest(const std::filesystem::path& file) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(file, error)) return "missing";
+  return "sha256 " + sha256_hex(read_file(file)).substr(0, 16);
+}
+
 std::string saved_config(const RunConfig& config) {
   std::string text = config.yaml + kOrigin + std::filesystem::absolute(config.file).string();
   std::vector<std::string> files = config.distil.teachers;
   files.insert(files.end(), config.baselines.begin(), config.baselines.end());
   for (const std::string& file : files) {
-    std::error_code error;
-    if (!is_baseline_file(file) || !std::filesystem::is_regular_file(file, error)) continue;
-    text += "\n# " + file + ": sha256 " + sha256_hex(read_file(file)).substr(0, 16);
+    if (is_baseline_file(file)) text += "\n# " + file + ": " + content_digest(file);
   }
   return text;
 }

@@ -75,6 +75,9 @@ RunConfig read_run_config(const std::filesystem::path& file,
                           const std::filesystem::path& folder = {},
                           const std::filesystem::path& original = {});
 
+/// Tells files of one name apart: "sha256 " and 16 digits, or "missing".
+std::string content_digest(const std::filesystem::path& file);
+
 /// Returns the config as a run folder keeps it: with where it was read from, and with digests of
 /// the ONNX files that it names, so that it differs when one of them is replaced.
 std::string saved_config(const RunConfig& config);
