@@ -7,6 +7,7 @@
 #include "cli/pipeline/parity.h"
 #include "cli/pipeline/pick_rule.h"
 #include "cli/pipeline/run_config.h"
+#include "cli/pipeline/saved_config.h"
 #include "cli/report/front_table.h"
 #include "cli/report/html_report.h"
 #include "cli/report/summary_json.h"

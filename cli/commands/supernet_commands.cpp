@@ -6,6 +6,7 @@
 #include "cli/pipeline/open_supernet.h"
 #include "cli/pipeline/ranking_study.h"
 #include "cli/pipeline/run_config.h"
+#include "cli/pipeline/saved_config.h"
 #include "cli/report/html_report.h"
 #include "cli/report/ranking.h"
 #include "cli/report/summary_json.h"

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "cli/pipeline/model_file.h"
+#include "cli/pipeline/run_identity.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/text.h"

@@ -7,6 +7,7 @@
 #include "cli/interrupt.h"
 #include "cli/pipeline/open_supernet.h"
 #include "cli/pipeline/run_summary_builder.h"
+#include "cli/pipeline/saved_config.h"
 #include "cli/report/html_report.h"
 #include "cli/report/model_card.h"
 #include "cli/report/summary_json.h"

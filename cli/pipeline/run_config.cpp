@@ -2,15 +2,13 @@
 
 #include <algorithm>
 #include <iterator>
-#include <nlohmann/json.hpp>
-#include <set>
 #include <utility>
 
 #include "cli/pipeline/baselines.h"
+#include "cli/pipeline/run_identity.h"
 #include "cli/run_section.h"
 #include "core/config.h"
 #include "core/error.h"
-#include "core/file.h"
 #include "network/onnx.h"
 #include "network/reference_networks.h"
 #include "search/evaluation/candidate.h"
@@ -251,80 +249,13 @@ std::string quoted(const std::string& word) {
   return text + "'";
 }
 
-bool names_device(const RunConfig& config, const std::string& device) {
-  for (const search::Metric& metric : config.search.problem.metrics()) {
-    if (metric.device == device) return true;
-  }
-  return false;
-}
-
-/// Before the path of the file that a saved config was read from.
-constexpr const char* kOrigin = "\n# read from ";
-
-std::string identity_of(const search::ReplayOptions& table) {
-  char text[192];
-  std::snprintf(text, sizeof(text), ", scale %g, noise %g, %g s", table.scale, table.noise,
-                table.seconds);
-  return "table sha256 " + sha256_hex(read_file(table.table)).substr(0, 16) + ", key " + table.key +
-         ", column " + table.column + (table.energy.empty() ? "" : ", energy " + table.energy) +
-         text + "\n";
-}
-
-/// Keys of the sections `data` and `supernet` that say where and how fast, not what comes out.
-/// (What the files hold is guarded by the checkpoint, by content.)
-bool changes_results(const std::string& key) {
-  static const std::set<std::string> kFree = {"data.cache",
-                                              "data.path",
-                                              "data.verify",
-                                              "supernet.device",
-                                              "supernet.threads",
-                                              "supernet.checkpoint_interval",
-                                              "supernet.evaluation.memory"};
-  return kFree.count(key) == 0;
-}
-
-/// A line a value, also of nested mappings.
-std::string lines_of(const std::string& key, const nlohmann::json& value) {
-  if (!value.is_object()) {
-    return changes_results(key) ? key + ": " + value.dump() + "\n" : std::string();
-  }
-  std::string lines;
-  for (const auto& [name, inner] : value.items()) lines += lines_of(key + "." + name, inner);
-  return lines;
-}
-
-/// A line a setting. The export may change and boards may come and go in a run; the data, the space
-/// and the training may not. (What is searched for is guarded by the search's own journal.)
-std::string identity_of(const RunConfig& config, const ConfigDocument& document) {
-  using Json = nlohmann::json;
-  const Json json = Json::parse(document.to_json());
-  std::string lines = "seed: " + std::to_string(config.seed) + "\n";
-  lines += "space: sha256 " + sha256_hex(read_file(config.space_file)).substr(0, 16) + "\n";
-  for (const char* section : {"data", "supernet"}) {
-    lines += lines_of(section, json.value(section, Json::object()));
-  }
-  if (config.accuracy) lines += "accuracy: " + identity_of(*config.accuracy);
-  for (const latency::DeviceConfig& device : config.devices) {
-    if (!names_device(config, device.name)) continue;
-    const auto table = config.tables.find(device.name);
-    if (table != config.tables.end()) {
-      lines += "device " + device.name + ": " + identity_of(table->second);
-      continue;
-    }
-    lines += "device " + device.name + ": " + device.engine + ", " +
-             std::to_string(device.threads) + " threads, " + latency::to_string(device.precision) +
-             (device.plan.sustain_s > 0.0 ? ", sustained" : "") + "\n";
-  }
-  return lines;
-}
-
 /// A space of table entries has no networks: nothing of it can be trained, measured or counted
 /// beyond what the space itself knows.
 void check_table_space(ConfigSection root, RunConfig& config) {
   if (search::has_networks(*config.space)) return;
   const std::string why = " (" + config.space->name() + " is a table's space, without networks)";
   if (!config.accuracy) root.fault("space", "`accuracy: {table: FILE, ...}` beside it" + why);
-  if (!root.has("devices") && !names_device(config, config.devices.front().name)) {
+  if (!root.has("devices") && !config.searches(config.devices.front().name)) {
     config.devices.clear();  // the local agent that stands there by default
   }
   for (const latency::DeviceConfig& board : config.boards()) {
@@ -371,6 +302,12 @@ std::vector<latency::DeviceConfig> RunConfig::boards() const {
   return boards;
 }
 
+bool RunConfig::searches(const std::string& device) const {
+  const std::vector<search::Metric> metrics = search.problem.metrics();
+  return std::any_of(metrics.begin(), metrics.end(),
+                     [&](const search::Metric& metric) { return metric.device == device; });
+}
+
 RunConfig read_run_config(const std::filesystem::path& file,
                           const std::vector<std::string>& overrides,
                           const std::filesystem::path& folder,
@@ -411,39 +348,11 @@ RunConfig read_run_config(const std::filesystem::path& file,
   if (!fault.empty()) search.fault("strategy", fault);
   document.throw_if_faults();
   config.yaml = document.to_yaml();
-  config.identity = identity_of(config, document);
+  config.identity = run_identity(config, document);
   config.command = "lathe run " + quoted(file.string());
   for (const std::string& each : overrides) config.command += " --set " + quoted(each);
   if (!folder.empty()) config.command += " --folder " + quoted(folder.string());
   return config;
-}
-
-std::string content_digest(const std::filesystem::path& file) {
-  std::error_code error;
-  if (!std::filesystem::is_regular_file(file, error)) return "missing";
-  return "sha256 " + sha256_hex(read_file(file)).substr(0, 16);
-}
-
-std::string saved_config(const RunConfig& config) {
-  std::string text = config.yaml + kOrigin + std::filesystem::absolute(config.file).string();
-  std::vector<std::string> files = config.distil.teachers;
-  files.insert(files.end(), config.baselines.begin(), config.baselines.end());
-  for (const std::string& file : files) {
-    if (is_baseline_file(file)) text += "\n# " + file + ": " + content_digest(file);
-  }
-  return text;
-}
-
-RunConfig read_saved_config(const std::filesystem::path& run) {
-  const auto file = run / "config.yaml";
-  const std::string text = read_file(file);
-  std::filesystem::path original;
-  if (const size_t found = text.find(kOrigin); found != std::string::npos) {
-    const size_t begin = found + std::string(kOrigin).size();
-    original = text.substr(begin, text.find('\n', begin) - begin);
-  }
-  const auto space = std::filesystem::absolute(run / "space.yaml");
-  return read_run_config(file, {"space=" + space.string()}, run, original);
 }
 
 void load_teacher(supernet::SupernetOptions& options) {

@@ -62,10 +62,12 @@ struct RunConfig {
   std::vector<std::string> baselines;
   std::string yaml;      ///< the file after overrides
   std::string command;   ///< that repeats the run, for a shell
-  std::string identity;  ///< what may not change once the run has started, a line each
+  std::string identity;  ///< what run_identity() returned
 
   /// The devices that are boards.
   std::vector<latency::DeviceConfig> boards() const;
+  /// Whether the search has an objective or a constraint on `device`.
+  bool searches(const std::string& device) const;
 };
 
 /// Reads the config and the space it names. Relative paths in it are beside `original`, if given,
@@ -74,17 +76,6 @@ RunConfig read_run_config(const std::filesystem::path& file,
                           const std::vector<std::string>& overrides,
                           const std::filesystem::path& folder = {},
                           const std::filesystem::path& original = {});
-
-/// Tells files of one name apart: "sha256 " and 16 digits, or "missing".
-std::string content_digest(const std::filesystem::path& file);
-
-/// Returns the config as a run folder keeps it: with where it was read from, and with digests of
-/// the ONNX files that it names, so that it differs when one of them is replaced.
-std::string saved_config(const RunConfig& config);
-
-/// Reads the config that the folder `run` keeps. The folder holds its own copy of the space, so
-/// that a moved run still opens.
-RunConfig read_saved_config(const std::filesystem::path& run);
 
 /// Reads the file of the supernet's teacher, unless there is none or it was read before.
 /// \throws DataError if it is not a model.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/pipeline/baselines.h"
+#include "cli/pipeline/saved_config.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "tests/support/message_of.h"
