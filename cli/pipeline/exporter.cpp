@@ -78,8 +78,8 @@ std::string without_weights(const std::string& onnx) {
   return network::to_onnx_without_weights(network::import_onnx(onnx).network, 1);
 }
 
-}  // namespace
-
+/// The device whose latency orders the front: the first latency objective's, else the first energy
+/// objective's, or an empty string when the search has neither (then MACs order it).
 std::string front_device(const search::SearchOptions& options) {
   for (const search::MetricKind kind : {search::MetricKind::Latency, search::MetricKind::Energy}) {
     for (const search::Metric& metric : options.problem.objectives) {
@@ -88,6 +88,8 @@ std::string front_device(const search::SearchOptions& options) {
   }
   return "";
 }
+
+}  // namespace
 
 Exporter::Exporter(const RunConfig& config, std::filesystem::path export_folder)
     : config_(config),

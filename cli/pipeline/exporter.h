@@ -28,10 +28,6 @@ struct ChosenNetwork {
   latency::Precision precision = latency::Precision::Fp32;
 };
 
-/// The device whose latency orders the front: the first latency objective's, else the first energy
-/// objective's, or an empty string when the search has neither (then MACs order it).
-std::string front_device(const search::SearchOptions& options);
-
 /// Makes, confirms and tests the files of chosen networks, in `export/ID/` of the run folder:
 /// model.onnx, architecture.json, preprocessing.json, result.json (the last alone in a run whose
 /// accuracies are a table's), and where channels were pruned or int8 is made besides trained.onnx

@@ -16,19 +16,6 @@ using report::FrontNetwork;
 /// is.
 double accuracy_of(const FrontNetwork& network) { return network.validation.top1; }
 
-/// The device whose latency, else energy, the search minimised first; the first one if it did
-/// neither.
-std::string speed_device(const report::RunSummary& summary) {
-  for (const auto kind : {search::MetricKind::Latency, search::MetricKind::Energy}) {
-    for (const std::string& objective : summary.search.objectives) {
-      const search::Metric metric = search::parse_metric(objective);
-      if (metric.kind == kind) return metric.device;
-    }
-  }
-  const std::vector<std::string> devices = report::device_names(summary);
-  return devices.empty() ? "" : devices.front();
-}
-
 /// Orders by speed: latency, or MACs when nothing was measured.
 double cost_of(const report::RunSummary& summary, const FrontNetwork& network) {
   const report::Latency* latency = report::best_latency(network, speed_device(summary));
@@ -130,6 +117,17 @@ std::vector<size_t> winners_of(const report::RunSummary& summary) {
 }
 
 }  // namespace
+
+std::string speed_device(const report::RunSummary& summary) {
+  for (const auto kind : {search::MetricKind::Latency, search::MetricKind::Energy}) {
+    for (const std::string& objective : summary.search.objectives) {
+      const search::Metric metric = search::parse_metric(objective);
+      if (metric.kind == kind) return metric.device;
+    }
+  }
+  const std::vector<std::string> devices = report::device_names(summary);
+  return devices.empty() ? "" : devices.front();
+}
 
 std::vector<size_t> pick_networks(const report::RunSummary& summary, const std::string& rule) {
   if (summary.front.empty()) throw DataError("run " + summary.name + ": no network was exported");

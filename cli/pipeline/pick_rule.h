@@ -7,6 +7,11 @@
 
 namespace lathe::cli {
 
+/// The device whose speed the table, the role "fastest" and the rule of that name tell: whose
+/// latency, else energy, the search minimised first; the first one if it did neither; "" without
+/// any.
+std::string speed_device(const report::RunSummary& summary);
+
 /// Returns the indices in `summary.front` that `rule` picks:
 ///   all                    every exported network
 ///   best | fastest | knee  of the networks that hold every constraint as confirmed

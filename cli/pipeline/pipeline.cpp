@@ -158,6 +158,11 @@ bool Pipeline::search() {
   });
   if (!outcome_.complete) return false;
   if (timer) timer->finish();
+  if (outcome_.evaluated.empty()) {
+    throw ConfigError(config_.file.string() +
+                      ": no network was found that meets the bounds on what is counted together; "
+                      "start a run of another name with looser ones, or a finer space");
+  }
   if (outcome_.front.empty()) {
     throw ConfigError(
         config_.file.string() + ": none of the " + std::to_string(outcome_.evaluated.size()) +

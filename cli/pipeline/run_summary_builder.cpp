@@ -8,6 +8,7 @@
 #include "cli/pipeline/findings_summary.h"
 #include "cli/pipeline/front_selection.h"
 #include "cli/pipeline/machine.h"
+#include "cli/pipeline/pick_rule.h"
 #include "cli/pipeline/scaling_summary.h"
 #include "cli/pipeline/summary_values.h"
 #include "cli/pipeline/summary_warnings.h"
@@ -373,7 +374,7 @@ report::RunSummary build_summary(const SummarySources& sources) {
     summary.front.push_back(front_network_of(network, sources));
   }
   mark_dominated(summary.front, sources);
-  give_roles(summary.front, front_device(config.search));
+  give_roles(summary.front, speed_device(summary));
   summary.baselines = sources.baselines.baselines;
   summary.warnings = summary_warnings(summary);
   summary.warnings.insert(summary.warnings.end(), sources.baselines.warnings.begin(),

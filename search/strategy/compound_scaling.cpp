@@ -1,6 +1,7 @@
 #include "search/strategy/compound_scaling.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -243,12 +244,13 @@ void CompoundScaling::begin_grid() {
 
 void CompoundScaling::begin_family() {
   const double budget = options_.scaling.factor * baseline_cost();
-  std::pair<double, double> best_score;  // minus the accuracy, cost
+  std::array<double, 3> best_score{};  // violation, minus the accuracy, cost
   for (const size_t i : evaluated_) {
     const Evaluated* evaluated = told(grid_[i].architecture);
     const auto cost = cost_of(evaluated);
     if (!cost || *cost > budget) continue;
-    const std::pair<double, double> score = {-evaluated->metrics.at(kAccuracy).value, *cost};
+    const std::array<double, 3> score = {context_.problem.violation(evaluated->metrics),
+                                         -evaluated->metrics.at(kAccuracy).value, *cost};
     if (!best_ || score < best_score) {
       best_ = i;
       best_score = score;

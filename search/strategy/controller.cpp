@@ -201,10 +201,12 @@ void SearchController::save_results(const std::vector<EvaluationQueue::Finished>
 }
 
 void SearchController::commit_ready() {
+  bool failed = false;
   while (!pending_.empty() && pending_.begin()->second.done()) {
     Evaluated evaluated = std::move(pending_.begin()->second).assemble();
     pending_.erase(pending_.begin());
     if (!evaluated.ok()) {
+      failed = true;
       log::warning("candidate " + std::to_string(evaluated.candidate.index) + " failed on " +
                    evaluated.failed_on + ": " + to_string(evaluated.failure->kind) + ": " +
                    evaluated.failure->message);
@@ -215,6 +217,12 @@ void SearchController::commit_ready() {
     const auto told = static_cast<int64_t>(history_.size());
     if (told % options_.strategy.population == 0) close_generation(false);
     ask_if_due();
+  }
+  // A failure that was believed stays believed, although the strategy may never ask again; not so
+  // where nothing has worked yet.
+  const auto worked = [](const Evaluated& evaluated) { return evaluated.ok(); };
+  if (failed && std::any_of(history_.begin(), history_.end(), worked)) {
+    journal_.set_note("committed", std::to_string(history_.size()));
   }
 }
 

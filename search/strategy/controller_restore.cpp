@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -8,12 +9,14 @@
 namespace lathe::search {
 namespace {
 
-double parse_seconds(const std::optional<std::string>& note) {
-  if (!note) return 0.0;
+double number_in(Journal& journal, const char* note) {
+  const std::optional<std::string> text = journal.note(note);
+  if (!text) return 0.0;
   try {
-    return std::stod(*note);
+    return std::stod(*text);
   } catch (const std::exception&) {
-    throw DataError("search journal: note elapsed_s = " + *note + ", expected a number");
+    throw DataError(std::string("search journal: note ") + note + " = " + *text +
+                    ", expected a number");
   }
 }
 
@@ -76,7 +79,7 @@ void SearchController::check_committed(const Evaluated& evaluated) const {
 void SearchController::restore() {
   const std::vector<Journal::Proposal> proposals = journal_.proposals();
   const std::optional<Journal::StrategyState> state = journal_.strategy_state();
-  earlier_s_ = parse_seconds(journal_.note("elapsed_s"));
+  earlier_s_ = number_in(journal_, "elapsed_s");
   exhausted_ = journal_.note("exhausted").has_value();
   generations_ = journal_.generations();
   if (const auto text = journal_.note("reference")) {
@@ -88,8 +91,10 @@ void SearchController::restore() {
     throw DataError("search journal: the strategy's state is not that of its " +
                     std::to_string(count) + " proposals");
   }
-  // What failed and was not committed may have failed for a reason that is mended by now.
-  journal_.forget_failures(state->told);
+  // What failed and was not committed may have failed for a reason that is mended by now. (The
+  // strategy's state is as old as its last question; more may have been committed since.)
+  const auto committed = static_cast<int64_t>(number_in(journal_, "committed"));
+  journal_.forget_failures(std::max(state->told, committed));
   std::vector<Trial> trials;
   trials.reserve(proposals.size());
   std::map<int64_t, Rivals> rivals_at;

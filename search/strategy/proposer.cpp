@@ -16,11 +16,7 @@ constexpr size_t kMostPreviews = 50'000;
 }  // namespace
 
 Proposer::Proposer(const SearchSpace& space, const Problem& problem)
-    : space_(space), problem_(problem) {
-  for (const Constraint& constraint : problem.constraints) {
-    if (is_counted(constraint.metric.kind) && !constraint.at_most) has_lower_bounds_ = true;
-  }
-}
+    : space_(space), problem_(problem) {}
 
 std::optional<CountedCandidate> Proposer::build_if_new(const Architecture& architecture) {
   const Architecture canonical = space_.canonical(architecture);
@@ -48,13 +44,22 @@ std::optional<CountedCandidate> Proposer::propose(const Generate& generate, Rng&
     if (!built) continue;
     if (problem_.counted_violation(built->counted) == 0.0) return accept(std::move(*built));
     if (++infeasible < kInfeasibleBeforeRepair && i + 1 < tries) continue;
-    if (auto repaired = repair(built->candidate.architecture, rng)) return repaired;
+    if (auto repaired = repair(*built, rng)) return repaired;
   }
   return std::nullopt;
 }
 
-std::optional<CountedCandidate> Proposer::repair(const Architecture& architecture, Rng& rng) {
-  const Architecture target = has_lower_bounds_ ? space_.largest() : space_.smallest();
+bool Proposer::is_too_large(const Metrics& counted) const {
+  return std::any_of(problem_.constraints.begin(), problem_.constraints.end(),
+                     [&](const Constraint& constraint) {
+                       return is_counted(constraint.metric.kind) && constraint.at_most &&
+                              !constraint.satisfied(counted.at(constraint.metric).value);
+                     });
+}
+
+std::optional<CountedCandidate> Proposer::repair(const CountedCandidate& broken, Rng& rng) {
+  const Architecture& architecture = broken.candidate.architecture;
+  const Architecture target = is_too_large(broken.counted) ? space_.smallest() : space_.largest();
   std::vector<size_t> order(architecture.genes.size());
   std::iota(order.begin(), order.end(), size_t{0});
   rng.shuffle(order);

@@ -27,8 +27,8 @@ class Proposer {
 
   /// Calls `generate` up to `tries` times until it gives a candidate that is new and feasible as
   /// far as counted metrics tell. After some infeasible ones, further ones are repaired: genes move
-  /// in random order to those of the smallest architecture (largest for lower bounds). Returns
-  /// nothing if all that fails.
+  /// in random order to those of the smallest architecture, or of the largest where only bounds
+  /// from below are broken. Returns nothing if all that fails.
   std::optional<CountedCandidate> propose(const Generate& generate, Rng& rng, int tries = 50);
 
   /// Draws uniformly from the space; when many draws (up to 200,000) give nothing new and feasible,
@@ -55,11 +55,11 @@ class Proposer {
   std::optional<CountedCandidate> build_if_new(const Architecture& architecture);
   CountedCandidate accept(CountedCandidate candidate);
   std::optional<CountedCandidate> new_neighbour();
-  std::optional<CountedCandidate> repair(const Architecture& architecture, Rng& rng);
+  bool is_too_large(const Metrics& counted) const;
+  std::optional<CountedCandidate> repair(const CountedCandidate& broken, Rng& rng);
 
   const SearchSpace& space_;
   const Problem& problem_;
-  bool has_lower_bounds_ = false;
   std::unordered_set<Architecture, ArchitectureHash> architectures_;
   std::unordered_set<network::Digest, network::DigestHash> computations_;
   std::unordered_set<Architecture, ArchitectureHash> infeasible_;

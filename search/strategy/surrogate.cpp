@@ -6,6 +6,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "core/statistics.h"
 #include "search/archive/dominance.h"
 #include "search/strategy/controller.h"
 
@@ -140,11 +141,31 @@ std::vector<Belief> Surrogate::objective_beliefs(const Member& member) const {
   return beliefs;
 }
 
+/// A bound is held against the interval's worse end, which nothing has learned. So this is how far
+/// it usually lies from the value, in the learned unit, by constraint.
+void Surrogate::learn_margins() {
+  margins_.clear();
+  for (const Constraint& constraint : context_.problem.constraints) {
+    const Metric& metric = constraint.metric;
+    std::vector<double> distances;
+    for (const Evaluated& evaluated : context_.history) {
+      const auto found = evaluated.metrics.find(metric);
+      if (!evaluated.ok() || found == evaluated.metrics.end()) continue;
+      const MetricValue& known = found->second;
+      const double worse_end = constraint.at_most ? known.high : known.low;
+      distances.push_back(to_learned(metric, worse_end) - to_learned(metric, known.value));
+    }
+    margins_.push_back(distances.empty() ? 0.0 : median(distances));
+  }
+}
+
 double Surrogate::feasibility(const Member& member) const {
   double probability = 1.0;
-  for (const Constraint& constraint : context_.problem.constraints) {
+  for (size_t c = 0; c < context_.problem.constraints.size(); ++c) {
+    const Constraint& constraint = context_.problem.constraints[c];
     if (is_counted(constraint.metric.kind)) continue;  // the pool keeps those
-    const Belief& belief = member.learned[models_.position(constraint.metric)];
+    Belief belief = member.learned[models_.position(constraint.metric)];
+    belief.mean += margins_[c];
     const double below = probability_below(to_learned(constraint.metric, constraint.bound), belief);
     // An accuracy's lower bound is an upper bound of the error that is learned.
     const bool upper = constraint.at_most != larger_is_better(constraint.metric.kind);
@@ -169,6 +190,9 @@ std::vector<Architecture> Surrogate::choose(std::vector<Member>& pool, size_t co
   std::vector<Objectives> points = feasible_points();
   const Objectives reference = reference_point();
   const auto expect = [&](const Member& member) {
+    // Of one objective only the best counts. A network that hardly holds the constraints would bar
+    // all that are slower than it, and the rest of the batch would be further out still.
+    if (reference.size() == 1 && feasibility(member) < 0.5) return;
     Objectives point;
     for (const Belief& belief : objective_beliefs(member)) point.push_back(belief.mean);
     points.push_back(point);
@@ -241,6 +265,7 @@ std::vector<CountedCandidate> Surrogate::ask(size_t count) {
                                       [](const Evaluated& evaluated) { return evaluated.ok(); });
   if (static_cast<int64_t>(index) >= options_.population && has_values) {
     models_.fit(context_.history);
+    learn_margins();
     Rng rng = context_.rng.derive("pool", index);
     std::vector<Member> pool = make_pool(rng);
     add_beliefs(pool);

@@ -33,6 +33,7 @@ class Surrogate : public Strategy {
   std::vector<Member> make_pool(Rng& rng);
   void add_beliefs(std::vector<Member>& members) const;
   std::vector<Belief> objective_beliefs(const Member& member) const;
+  void learn_margins();
   double feasibility(const Member& member) const;
   std::vector<Objectives> feasible_points() const;
   Objectives reference_point() const;
@@ -43,6 +44,7 @@ class Surrogate : public Strategy {
   StrategyOptions options_;
   StrategyContext context_;
   LearnedMetrics models_;
+  std::vector<double> margins_;       ///< by constraint: see learn_margins()
   std::deque<Architecture> pending_;  ///< asked and not told
 };
 

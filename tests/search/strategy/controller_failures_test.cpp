@@ -96,6 +96,22 @@ TEST_CASE("A deadline is tried once more and then believed") {
   CHECK(outcome.evaluated[3].failure->kind == FailureKind::DeadlineExceeded);
 }
 
+TEST_CASE("A search that is opened again measures none of its failures again") {
+  ControllerBench bench;
+  bench.pi4.value = [&](const Candidate& candidate) -> Result<latency::LatencyEstimate> {
+    if (candidate.index % 5 == 4) return Failure{FailureKind::DeadlineExceeded, "30 s"};
+    return bench.pi4.estimate(candidate);
+  };
+  const SearchOutcome outcome = bench.run(small_search(60));
+  REQUIRE_FALSE(outcome.evaluated.at(59).ok());
+  bench.pi4.calls.clear();
+  bench.pi4.value = [&](const Candidate& candidate) -> Result<latency::LatencyEstimate> {
+    return bench.pi4.estimate(candidate);
+  };
+  CHECK(fingerprint(bench.run(small_search(60))) == fingerprint(outcome));
+  CHECK(bench.pi4.calls.empty());
+}
+
 TEST_CASE("Refused credentials and unreal clocks stop the search at once") {
   ControllerBench bench;
   bench.pi4.value = [](const Candidate&) -> Result<latency::LatencyEstimate> {

@@ -73,6 +73,17 @@ TEST_CASE("Proposer repairs what breaks a counted constraint") {
   CHECK(candidate->counted.at(parse_metric("params")).value >= 3000);
 }
 
+TEST_CASE("Proposer repairs towards the bound that is broken") {
+  const ToySpace space;
+  Problem problem;
+  problem.constraints = {parse_constraint("params <= 1000"), parse_constraint("macs >= 1")};
+  Rng rng(4);
+  Proposer proposer(space, problem);
+  const auto candidate = proposer.propose([&](Rng&) { return space.largest(); }, rng, 50);
+  REQUIRE(candidate.has_value());
+  CHECK(problem.counted_violation(candidate->counted) == 0.0);
+}
+
 TEST_CASE("Proposer gives up after bounded trying") {
   const ToySpace space;
   Problem problem;
