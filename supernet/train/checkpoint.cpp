@@ -1,5 +1,7 @@
 #include "supernet/train/checkpoint.h"
 
+#include <algorithm>
+#include <memory>
 #include <stdexcept>
 #include <string_view>
 
@@ -11,7 +13,7 @@
 namespace lathe::supernet {
 namespace {
 
-constexpr int64_t kFormatVersion = 3;
+constexpr int64_t kFormatVersion = 4;
 constexpr int64_t kRecordFields = 7;
 
 using Dictionary = c10::impl::GenericDict;
@@ -68,6 +70,48 @@ std::vector<std::string> read_strings(const at::IValue& value) {
   return texts;
 }
 
+Dictionary pack_state(const TrainState& state) {
+  Dictionary fields(c10::StringType::get(), c10::AnyType::get());
+  const auto put = [&fields](const char* name, at::IValue value) {
+    fields.insert(std::string(name), std::move(value));
+  };
+  put("step", state.step);
+  put("attempt", state.attempt);
+  put("values", state.values.to(at::kCPU));
+  put("momentum", state.momentum.to(at::kCPU));
+  put("averaged", state.averaged.to(at::kCPU));
+  put("teacher", state.teacher.to(at::kCPU));
+  put("gradient_norms", pack_norms(state.gradient_norms));
+  put("loss_sum", state.loss_sum);
+  put("loss_count", state.loss_count);
+  put("smoothed_loss", state.smoothed_loss);
+  put("best_loss", state.best_loss);
+  put("seconds", state.seconds);
+  put("records", pack_records(state.records));
+  put("metrics", string_list(state.metrics));
+  return fields;
+}
+
+TrainState unpack_state(const Dictionary& fields) {
+  const auto get = [&fields](const char* name) { return fields.at(std::string(name)); };
+  TrainState state;
+  state.step = get("step").toInt();
+  state.attempt = get("attempt").toInt();
+  state.values = get("values").toTensor();
+  state.momentum = get("momentum").toTensor();
+  state.averaged = get("averaged").toTensor();
+  state.teacher = get("teacher").toTensor();
+  state.gradient_norms = unpack_norms(get("gradient_norms").toTensor());
+  state.loss_sum = get("loss_sum").toDouble();
+  state.loss_count = get("loss_count").toInt();
+  state.smoothed_loss = get("smoothed_loss").toDouble();
+  state.best_loss = get("best_loss").toDouble();
+  state.seconds = get("seconds").toDouble();
+  state.records = unpack_records(get("records").toTensor());
+  state.metrics = read_strings(get("metrics"));
+  return state;
+}
+
 /// The file ends in the hash of everything before it: LibTorch's reader looks at no checksum and
 /// reads beyond the end of a file that was cut.
 constexpr size_t kHashLength = 64;
@@ -82,11 +126,12 @@ std::vector<char> intact_archive(const std::string& file) {
 void check_identity(const std::filesystem::path& path, const std::vector<std::string>& found,
                     const Identity& identity) {
   const std::vector<std::string> expected = flatten(identity);
-  for (size_t i = 0; i < expected.size(); ++i) {
-    if (i < found.size() && found[i] == expected[i]) continue;
-    throw DataError(path.string() + ": belongs to another configuration: " +
-                    (i < found.size() ? found[i] : "nothing") + ", expected " + expected[i] +
-                    "; use another run folder or remove this file");
+  for (size_t i = 0; i < std::max(expected.size(), found.size()); ++i) {
+    const std::string is = i < found.size() ? found[i] : "nothing";
+    const std::string wanted = i < expected.size() ? expected[i] : "nothing";
+    if (is == wanted) continue;
+    throw DataError(path.string() + ": belongs to another configuration: " + is + ", expected " +
+                    wanted + "; use another run folder or remove this file");
   }
 }
 
@@ -133,20 +178,8 @@ void save_checkpoint(const std::filesystem::path& path, const TrainState& state,
   };
   put("format", kFormatVersion);
   put("identity", string_list(flatten(identity)));
-  put("step", state.step);
-  put("attempt", state.attempt);
-  put("values", state.values.to(at::kCPU));
-  put("momentum", state.momentum.to(at::kCPU));
-  put("averaged", state.averaged.to(at::kCPU));
-  put("teacher", state.teacher.to(at::kCPU));
-  put("gradient_norms", pack_norms(state.gradient_norms));
-  put("loss_sum", state.loss_sum);
-  put("loss_count", state.loss_count);
-  put("smoothed_loss", state.smoothed_loss);
-  put("best_loss", state.best_loss);
-  put("seconds", state.seconds);
-  put("records", pack_records(state.records));
-  put("metrics", string_list(state.metrics));
+  put("state", pack_state(state));
+  if (state.good) put("good", pack_state(*state.good));
   const std::vector<char> archive = torch::jit::pickle_save(fields);
   std::string file(archive.begin(), archive.end());
   file += sha256_hex(file);
@@ -173,20 +206,10 @@ std::optional<TrainState> load_checkpoint(const std::filesystem::path& path,
                       ", expected " + std::to_string(kFormatVersion));
     }
     found = read_strings(get("identity"));
-    state.step = get("step").toInt();
-    state.attempt = get("attempt").toInt();
-    state.values = get("values").toTensor();
-    state.momentum = get("momentum").toTensor();
-    state.averaged = get("averaged").toTensor();
-    state.teacher = get("teacher").toTensor();
-    state.gradient_norms = unpack_norms(get("gradient_norms").toTensor());
-    state.loss_sum = get("loss_sum").toDouble();
-    state.loss_count = get("loss_count").toInt();
-    state.smoothed_loss = get("smoothed_loss").toDouble();
-    state.best_loss = get("best_loss").toDouble();
-    state.seconds = get("seconds").toDouble();
-    state.records = unpack_records(get("records").toTensor());
-    state.metrics = read_strings(get("metrics"));
+    state = unpack_state(get("state").toGenericDict());
+    if (fields.contains(std::string("good"))) {
+      state.good = std::make_shared<TrainState>(unpack_state(get("good").toGenericDict()));
+    }
   } catch (const DataError&) {
     throw;
   } catch (const std::exception&) {  // of LibTorch's reader, its checks of types, ours

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -40,6 +41,9 @@ struct TrainState {
   double seconds = 0;                      ///< of training, over all processes
   std::vector<EpochRecord> records;
   std::vector<std::string> metrics;  ///< the lines of metrics.jsonl
+  /// An earlier state that training which goes wrong returns to; its own is null, as it is where
+  /// nothing returns.
+  std::shared_ptr<const TrainState> good;
 };
 
 /// What a checkpoint belongs to, as ordered names and values.

@@ -74,10 +74,9 @@ void DataParallel::sum_gradients(at::Tensor& gradients) const {
   if (together()) group_->all_reduce_sum(gradients, "the gradients");
 }
 
-DataParallel::Wishes DataParallel::agree(const Wishes& own) const {
+bool DataParallel::any(bool own) const {
   if (!together()) return own;
-  const auto all = group_->sum({own.stop ? 1.0 : 0.0, own.save ? 1.0 : 0.0}, "what to do next");
-  return {all[0] > 0.0, all[1] > 0.0};
+  return group_->sum({own ? 1.0 : 0.0}, "what to do next").at(0) > 0.0;
 }
 
 }  // namespace lathe::supernet

@@ -44,13 +44,8 @@ class DataParallel {
   /// Sums gradients in place.
   void sum_gradients(at::Tensor& gradients) const;
 
-  /// What a process wishes to do after a step.
-  struct Wishes {
-    bool stop = false;
-    bool save = false;
-  };
-  /// Returns what any of them wishes.
-  Wishes agree(const Wishes& own) const;
+  /// Returns whether any process says so.
+  bool any(bool own) const;
 
  private:
   Communicator* group_;

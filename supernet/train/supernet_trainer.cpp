@@ -20,7 +20,8 @@ namespace {
 
 constexpr int64_t kMaximumRollBacks = 5;
 constexpr double kLossSmoothing = 0.95;
-constexpr int64_t kStepsBetweenNorms = 10;  ///< norms of gradients cost a hundredth of a step
+constexpr int64_t kStepsBetweenCopies = 50;  ///< to return to
+constexpr int64_t kStepsBetweenNorms = 10;   ///< norms of gradients cost a hundredth of a step
 
 int64_t steps_in(int64_t images, int64_t batch) {
   if (images < batch) {
@@ -112,7 +113,6 @@ void SupernetTrainer::restore(const TrainState& state) {
   settle_teacher();
   seconds_at_record_ = state_.records.empty() ? 0.0 : state_.records.back().seconds;
   images_since_record_ = state_.loss_count * options_.batch;
-  saved_ = state;
 }
 
 std::vector<EpochRecord> SupernetTrainer::run(Progress& progress, const std::function<bool()>& stop,
@@ -121,11 +121,14 @@ std::vector<EpochRecord> SupernetTrainer::run(Progress& progress, const std::fun
   if (finished()) return state_.records;
   require_precision(options_.precision, weights_.values().device());
   save_interval_s_ = options_.checkpoint_interval_s;
-  if (!saved_.values.defined()) save();
+  if (!state_.good) {
+    state_.good = copy_of_state();
+    save();
+  }
   last_save_s_ = steady_clock().now_s();
   progress.begin("train supernet", total_steps_, "step");
   prepare_batches();
-  bool stopped = parallel_.agree({stop(), false}).stop;
+  bool stopped = parallel_.any(stop());
   while (!finished() && !stopped) {
     parallel_.begin_step(state_.step);
     const double begin_s = steady_clock().now_s();
@@ -136,10 +139,11 @@ std::vector<EpochRecord> SupernetTrainer::run(Progress& progress, const std::fun
       roll_back(loss);
     } else {
       if (state_.step % steps_per_epoch_ == 0 || finished()) record(measure);
+      keep_if_good(loss);
       progress.update(state_.step, note());
     }
-    if (parallel_.agree({false, !bad && is_time_to_save()}).save) save();
-    stopped = !finished() && parallel_.agree({stop(), false}).stop;
+    if (!bad && is_time_to_save()) save();
+    stopped = !finished() && parallel_.any(stop());
   }
   batches_.stop();
   save();
@@ -148,7 +152,6 @@ std::vector<EpochRecord> SupernetTrainer::run(Progress& progress, const std::fun
   return state_.records;
 }
 
-/// Rank 0 decides: clocks differ, and what a roll-back returns to must be the same everywhere.
 bool SupernetTrainer::is_time_to_save() const {
   return parallel_.writes() && steady_clock().now_s() - last_save_s_ >= save_interval_s_;
 }
@@ -271,6 +274,13 @@ double SupernetTrainer::train_step() {
   return first_loss;
 }
 
+/// Half of the way back to chance. While the best loss is itself near chance, where losses jitter,
+/// more than that.
+double SupernetTrainer::allowed_rise() const {
+  const double chance = std::log(static_cast<double>(largest_.output_shape().back()));
+  return std::max(0.5 * (chance - state_.best_loss), 0.15 * chance);
+}
+
 bool SupernetTrainer::loss_is_bad(double loss) {
   if (!std::isfinite(loss)) {
     trouble_ = "the loss or a gradient is not finite";
@@ -283,11 +293,27 @@ bool SupernetTrainer::loss_is_bad(double loss) {
   if (state_.step <= phase.first_step + phase.warmup_steps) return false;
   if (state_.best_loss == 0.0 || state_.smoothed_loss < state_.best_loss)
     state_.best_loss = state_.smoothed_loss;
-  const double chance = std::log(static_cast<double>(largest_.output_shape().back()));
-  if (state_.smoothed_loss <= state_.best_loss + 0.5 * chance) return false;
+  if (state_.smoothed_loss <= state_.best_loss + allowed_rise()) return false;
   trouble_ = "the loss rose from " + short_text(state_.best_loss) + " to " +
              short_text(state_.smoothed_loss);
   return true;
+}
+
+std::shared_ptr<TrainState> SupernetTrainer::copy_of_state() const {
+  auto copy = std::make_shared<TrainState>(state_);
+  copy->good = nullptr;
+  copy->values = state_.values.clone();
+  copy->momentum = state_.momentum.clone();
+  copy->averaged = state_.averaged.clone();
+  return copy;
+}
+
+/// The smoothed loss is late to tell of a rise, and the last one alone jitters: both must be well.
+void SupernetTrainer::keep_if_good(double loss) {
+  if (state_.step % kStepsBetweenCopies != 0) return;
+  const double worse = std::max(loss, state_.smoothed_loss);
+  const bool judged = state_.best_loss > 0.0;
+  if (!judged || worse <= state_.best_loss + 0.5 * allowed_rise()) state_.good = copy_of_state();
 }
 
 /// Accuracies are those of the last whole epoch.
@@ -311,9 +337,10 @@ void SupernetTrainer::roll_back(double loss) {
                     " roll-backs, expected it to fall; lower supernet.learning_rate = " +
                     std::to_string(options_.learning_rate));
   }
-  restore(saved_);
+  const auto good = std::make_shared<TrainState>(*state_.good);
+  restore(*good);
   state_.attempt = attempt;
-  saved_.attempt = attempt;
+  good->attempt = attempt;
   const nlohmann::ordered_json line = {
       {"event", "roll_back"},
       {"step", at_step},
@@ -327,7 +354,8 @@ void SupernetTrainer::roll_back(double loss) {
                                                            {"to_step", std::to_string(state_.step)},
                                                            {"attempt", std::to_string(attempt)}});
   write_metrics(line.dump());
-  saved_.metrics = state_.metrics;
+  good->metrics = state_.metrics;
+  state_.good = good;
   prepare_batches();
 }
 
@@ -379,10 +407,6 @@ void SupernetTrainer::write_metrics(const std::string& line) {
 void SupernetTrainer::save() {
   const double begin_s = steady_clock().now_s();
   if (parallel_.writes()) save_checkpoint(paths_.checkpoint, state_, identity_);
-  saved_ = state_;
-  saved_.values = state_.values.clone();
-  saved_.momentum = state_.momentum.clone();
-  saved_.averaged = state_.averaged.clone();
   last_save_s_ = steady_clock().now_s();
   // Zero asks for every step, whatever it costs.
   if (options_.checkpoint_interval_s > 0.0) {

@@ -25,8 +25,8 @@ using MeasureExtremes = std::function<std::pair<double, double>()>;
 
 /// Trains shared weights: every step trains the subnets that the sampler draws and takes one
 /// optimizer step on their summed gradients. Training that goes wrong (a value that is not finite,
-/// a loss that rises far) is rolled back to the last checkpoint, where it goes on with other
-/// batches and half the learning rate. Not thread-safe.
+/// a loss that rises far) is rolled back to the last state of a fixed number of steps that was
+/// well, where it goes on with other batches and half the learning rate. Not thread-safe.
 class SupernetTrainer {
  public:
   struct Paths {
@@ -65,6 +65,12 @@ class SupernetTrainer {
   void prepare_batches();
   bool is_time_to_save() const;
   bool loss_is_bad(double loss);
+  /// How far above the best smoothed loss is bad.
+  double allowed_rise() const;
+  /// Makes the state what a roll-back returns to, every so many steps and if `loss` is well: by no
+  /// clock, so that a training that was interrupted returns to the same.
+  void keep_if_good(double loss);
+  std::shared_ptr<TrainState> copy_of_state() const;
   void roll_back(double loss);
   void settle_teacher();
   /// Of the learning rate: each roll-back halves it.
@@ -98,7 +104,6 @@ class SupernetTrainer {
   network::Network largest_, smallest_;
   Teacher teacher_;
   TrainState state_;
-  TrainState saved_;  ///< what a roll-back returns to
   int64_t images_since_record_ = 0;
   double seconds_at_record_ = 0;
   double last_save_s_ = 0;      ///< when, by the steady clock

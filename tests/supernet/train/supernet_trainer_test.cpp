@@ -14,6 +14,7 @@
 #include "supernet/executor/executor.h"
 #include "supernet/train/losses.h"
 #include "supernet/train/supernet_trainer.h"
+#include "tests/supernet/seeded_tensor.h"
 #include "tests/supernet/tiny_data.h"
 #include "tests/support/message_of.h"
 #include "tests/support/temporary_folder.h"
@@ -343,6 +344,42 @@ TEST_CASE("Training that goes wrong is rolled back with a smaller rate, and in t
   CHECK(std::count(metrics.begin(), metrics.end(), '\n') == 5);
   CHECK(metrics.find("{\"event\":\"roll_back\",\"step\":") == 0);
   CHECK(metrics.find("\"learning_rate_factor\":0.03125") != std::string::npos);
+}
+
+TEST_CASE("Training that collapses returns to weights of before, an interrupted one to the same") {
+  Scene scene;
+  scene.options.train.epochs = 40;  // 240 steps
+  scene.options.train.checkpoint_interval_s = 0.0;
+  // From step 130 on the weights are noise after every step, until training is rolled back.
+  const auto collapsing = [](Scene::Run& run, int64_t stop_at) {
+    return [&run, stop_at, last = run.trainer.step(), over = false]() mutable {
+      const int64_t step = run.trainer.step();
+      over = over || step < last;
+      last = step;
+      at::Tensor& values = run.weights.values();
+      if (step >= 130 && !over) values.copy_(0.1 * test::normal(values.sizes(), 8, at::kFloat));
+      return step == stop_at;
+    };
+  };
+  Scene::Run whole = scene.run("whole");
+  const auto records = whole.go(collapsing(whole, -1));
+  CHECK(whole.trainer.finished());
+  CHECK(records.back().loss < 0.75 * records.front().loss);
+  const std::string metrics = read_file(scene.folder / "whole/metrics.jsonl");
+  const size_t event = metrics.find("\"event\":\"roll_back\"");
+  REQUIRE(event != std::string::npos);
+  CHECK(metrics.find("\"event\":\"roll_back\"", event + 1) == std::string::npos);
+  CHECK(metrics.find("\"reason\":\"the loss rose from ", event) != std::string::npos);
+  CHECK(metrics.find("\"to_step\":100,", event) != std::string::npos);
+  {
+    Scene::Run first = scene.run("parts");
+    first.go(collapsing(first, 134));
+    REQUIRE(first.trainer.step() == 134);
+    CHECK(read_file(scene.folder / "parts/metrics.jsonl").find("roll_back") == std::string::npos);
+  }
+  Scene::Run second = scene.run("parts");
+  second.go(collapsing(second, -1));
+  CHECK(at::equal(second.weights.values(), whole.weights.values()));
 }
 
 TEST_CASE("The trainer refuses a batch larger than the split") {
