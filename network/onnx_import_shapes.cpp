@@ -259,6 +259,8 @@ void OnnxImporter::read_resize(const Node& node) {
       const auto largest = static_cast<float>(limits_.max_activation_elements);
       to[i] = size >= 1.0F && size <= largest ? static_cast<int64_t>(size) : 0;
     }
+  } else {
+    fail(node, "expected constant sizes or scales (of operator set 11 or newer)");
   }
   const bool half_pixel = centres == "half_pixel" || centres == "pytorch_half_pixel";
   if (mode != "linear" || !half_pixel) {
@@ -272,6 +274,16 @@ void OnnxImporter::read_resize(const Node& node) {
   // The two kinds of centres differ only for a single row or column.
   if (centres != "half_pixel" && (to[2] == 1 || to[3] == 1)) {
     fail(node, "output " + to_string(to) + " with " + centres + ", expected half_pixel");
+  }
+  // Centres are placed by the scale that is written, which is lathe's only if nothing was rounded.
+  for (size_t i = 2; i < 4 && sizes == nullptr; ++i) {
+    const float scale = onnx_reader::read_floats(*scales, 4).values[i];
+    const auto size = static_cast<double>(to[i]);
+    const double unrounded = static_cast<double>(scale) * static_cast<double>(from[i]);
+    if (size == 0.0 || std::abs(unrounded - size) <= 1e-4 * size) continue;
+    fail(node,
+         "scale " + std::to_string(scale) + " of " + std::to_string(from[i]) +
+             ", expected a whole size; export with sizes (interpolate's size, not scale_factor)");
   }
   set_tensor(node, add(node, unique_node_name(node), Resize{to[2], to[3]}, {input}));
 }

@@ -44,6 +44,8 @@ void ValueHistogram::fit(double low, double high) {
       high,
       static_cast<double>(first_ + std::max<int64_t>(0, static_cast<int64_t>(counts_.size()) - 1)) *
           width_);
+  // In floating point first: indices of bins far too narrow are beyond integers.
+  while ((high - low) / width_ >= kMostBins) halve_resolution();
   while (bin_of(high, width_) - bin_of(low, width_) + 1 > kMostBins) halve_resolution();
   const int64_t first = std::min(first_, bin_of(low, width_));
   const int64_t end =

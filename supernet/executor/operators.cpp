@@ -1,5 +1,7 @@
 #include "supernet/executor/operators.h"
 
+#include <limits>
+
 #include "core/error.h"
 #include "supernet/executor/batch_norm.h"
 #include "supernet/executor/depthwise.h"
@@ -29,6 +31,11 @@ at::Tensor activate_in_place(at::Tensor y, ActivationKind activation) {
       break;
   }
   return y;
+}
+
+/// LibTorch itself pads a pool by half of its window at most.
+at::Tensor padded(const at::Tensor& x, int64_t by, double value) {
+  return channels_innermost(at::constant_pad_nd(x, {by, by, by, by}, value));
 }
 
 class Runner {
@@ -95,12 +102,22 @@ class Runner {
   }
 
   at::Tensor operator()(const network::MaxPool& op) const {
-    return at::max_pool2d(inputs_[0], op.kernel, op.stride, op.padding);
+    if (2 * op.padding <= op.kernel) {
+      return at::max_pool2d(inputs_[0], op.kernel, op.stride, op.padding);
+    }
+    const double least = -std::numeric_limits<double>::infinity();
+    return at::max_pool2d(padded(inputs_[0], op.padding, least), op.kernel, op.stride);
   }
 
   at::Tensor operator()(const network::AveragePool& op) const {
-    return at::avg_pool2d(inputs_[0], op.kernel, op.stride, op.padding, /*ceil_mode=*/false,
-                          /*count_include_pad=*/false);
+    const auto pool = [&op](const at::Tensor& x, int64_t padding) {
+      return at::avg_pool2d(x, op.kernel, op.stride, padding, /*ceil_mode=*/false,
+                            /*count_include_pad=*/false);
+    };
+    if (2 * op.padding <= op.kernel) return pool(inputs_[0], op.padding);
+    // The mean of a window and its zeros, by the share of the window that lies inside.
+    const at::Tensor inside = pool(padded(at::ones_like(inputs_[0]), op.padding, 0.0), 0);
+    return pool(padded(inputs_[0], op.padding, 0.0), 0) / inside;
   }
 
   at::Tensor operator()(const network::GlobalAveragePool&) const {

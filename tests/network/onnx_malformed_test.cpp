@@ -311,6 +311,7 @@ TEST_CASE("Changes of shape outside of lathe's are refused") {
   const auto resize = [](const std::string& inputs, const std::string& attributes) {
     return onnx_graph(floats("scales", {4}, {1, 1, 2, 2}) + floats("deep", {4}, {1, 2, 1, 1}) +
                       floats("huge", {4}, {1, 1, 1e20F, 1e20F}) + ints("sizes", {1, 4, 0, -5}) +
+                      floats("uneven", {4}, {1, 1, 0.5F, 0.75F}) +
                       onnx_node("Resize", inputs, "y", attributes));
   };
   const std::string linear = attribute("mode", "linear");
@@ -360,6 +361,9 @@ TEST_CASE("Changes of shape outside of lathe's are refused") {
       {resize("x - deep", linear),
        "Resize y: input [1, 4, 6, 6], output [1, 8, 6, 6], expected a change of height and width "
        "alone"},
+      {resize("x scales", linear), "Resize y: expected constant sizes or scales (of operator set 11 or newer)"},
+      {resize("x - uneven", linear),
+       "Resize y: scale 0.750000 of 6, expected a whole size; export with sizes (interpolate's size, not scale_factor)"},
       {resize("x - huge", linear), "Resize y: height 0, expected 1 to 2147483648"},
       {resize("x - - sizes", linear), "Resize y: height 0, expected 1 to 2147483648"},
       {onnx_graph(ints("axes", {2, 3}) + onnx_node("Squeeze", "x axes", "y")),

@@ -78,6 +78,15 @@ TEST_CASE("Quantiles are those of the sorted values") {
   }
 }
 
+TEST_CASE("A histogram that began with almost nothing follows what comes") {
+  ValueHistogram histogram;
+  const float tiny = 1e-30F;
+  histogram.add(&tiny, 1);
+  const float usual = 0.5F;
+  for (int i = 0; i < 9; ++i) histogram.add(&usual, 1);
+  CHECK(histogram.quantile(0.9) == doctest::Approx(0.5).epsilon(0.01));
+}
+
 TEST_CASE("Histograms take zeros, nothing and tiny values, and refuse what is not finite") {
   ValueHistogram histogram;
   const std::vector<float> zeros(10, 0.0F);

@@ -52,6 +52,18 @@ TEST_CASE("The executor agrees with the reference on random networks of every op
   }
 }
 
+TEST_CASE("Pools may be padded by more than half of their window") {
+  for (const network::Operator& op :
+       {network::Operator(network::MaxPool{3, 2, 2}), network::Operator(network::AveragePool{3, 2, 2})}) {
+    network::Network network;
+    network.add("flat", network::Flatten{}, {network.add("pool", op, {network.add_input("input", {1, 5, 7, 6})})});
+    const network::Model model{network, {}};
+    const network::Tensor images = test::random_tensor({2, 5, 7, 6}, Rng(3));
+    const network::Tensor got = to_network(model_logits(model, to_torch(images, at::kCPU), 2));
+    CHECK(test::relative_difference(got, network::run_reference(model, images)) < 1e-6);
+  }
+}
+
 TEST_CASE("Overwriting dead results without gradients changes nothing") {
   for (uint64_t seed = 0; seed < 60; ++seed) {
     const Rng rng = Rng(200).derive("network", seed);
