@@ -10,6 +10,11 @@ std::string preprocessing_json(const supernet::DataSummary& data, const network:
                    {"channels", input.at(1)},
                    {"height", input.at(2)},
                    {"width", input.at(3)}};
+  if (data.height != input.at(2) || data.width != input.at(3)) {
+    json["resize"] = {{"height", data.height},
+                      {"width", data.width},
+                      {"then", "bilinear to the input's size: half-pixel centres, no antialiasing"}};
+  }
   json["color"] = input.at(1) == 1 ? "grey" : "rgb";
   json["scale"] = "pixels divided by 255, then (x - mean) / std per channel";
   json["mean"] = data.mean;

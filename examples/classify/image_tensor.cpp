@@ -13,12 +13,20 @@
 namespace {
 
 /// libjpeg paints what is missing of a file grey and only warns. A whole file has an end marker
-/// behind the beginning of its last scan.
+/// behind a scan. Segments are stepped over by their lengths: one may hold a thumbnail.
 bool is_cut_jpeg(const std::string& bytes) {
   if (bytes.compare(0, 2, "\xff\xd8") != 0) return false;
-  const size_t end = bytes.rfind("\xff\xd9");
-  const size_t scan = bytes.rfind("\xff\xda");
-  return end == std::string::npos || scan == std::string::npos || end < scan;
+  const auto byte = [&bytes](size_t at) { return static_cast<uint8_t>(bytes[at]); };
+  bool has_scan = false;
+  for (size_t at = 2; at + 1 < bytes.size();) {
+    const int marker = byte(at) == 0xff ? byte(at + 1) : 0;
+    if (marker == 0xd9) return !has_scan;
+    has_scan = has_scan || marker == 0xda;
+    const bool has_length = marker >= 0xc0 && marker != 0xff && (marker < 0xd0 || marker > 0xd8);
+    if (has_length && at + 3 >= bytes.size()) return true;
+    at += has_length ? 2 + 256 * size_t{byte(at + 2)} + byte(at + 3) : 1;
+  }
+  return true;
 }
 
 cv::Mat decode(const std::string& bytes, int channels) {
@@ -56,18 +64,23 @@ std::vector<float> image_tensor(const std::filesystem::path& file, const Preproc
     throw std::runtime_error(file.string() +
                              ": cannot be decoded, expected a complete image (PNG, JPEG, ...)");
   }
-  image = covering(image, wanted.height, wanted.width);
+  // As lathe trained: first the size of the data set's images, then in floats the input's.
+  image = covering(image, wanted.image_height, wanted.image_width);
   // OpenCV has colours as BGR.
   if (wanted.channels == 3) cv::cvtColor(image, image, cv::COLOR_BGR2RGB);
+  image.convertTo(image, CV_MAKETYPE(CV_32F, wanted.channels), 1.0 / 255.0);
+  if (image.rows != wanted.height || image.cols != wanted.width) {
+    cv::resize(image, image, {wanted.width, wanted.height}, 0.0, 0.0, cv::INTER_LINEAR);
+  }
 
   std::vector<float> values;
   values.reserve(image.total() * static_cast<size_t>(wanted.channels));
   for (int channel = 0; channel < wanted.channels; ++channel) {
     const auto index = static_cast<size_t>(channel);
     for (int row = 0; row < wanted.height; ++row) {
-      const uint8_t* pixels = image.ptr<uint8_t>(row);
+      const float* pixels = image.ptr<float>(row);
       for (int column = 0; column < wanted.width; ++column) {
-        const float pixel = static_cast<float>(pixels[column * wanted.channels + channel]) / 255.0F;
+        const float pixel = pixels[column * wanted.channels + channel];
         values.push_back((pixel - wanted.mean[index]) / wanted.std[index]);
       }
     }

@@ -88,6 +88,12 @@ Preprocessing read_preprocessing(const std::filesystem::path& file) {
   result.channels = reader.size(input, "channels");
   result.height = reader.size(input, "height");
   result.width = reader.size(input, "width");
+  result.image_height = result.height;
+  result.image_width = result.width;
+  if (root.contains("resize")) {
+    result.image_height = reader.size(root["resize"], "height");
+    result.image_width = reader.size(root["resize"], "width");
+  }
   const std::string color = reader.text(root, "color");
   if (!(color == "grey" && result.channels == 1) && !(color == "rgb" && result.channels == 3)) {
     reader.fail("\"color\" = \"" + color + "\" with " + std::to_string(result.channels) +

@@ -9,6 +9,8 @@ struct Preprocessing {
   int channels = 0;  ///< 1: grey, 3: RGB
   int height = 0;
   int width = 0;
+  int image_height = 0;  ///< of the data set's images, which were brought to the input's size
+  int image_width = 0;
   std::vector<float> mean;  ///< a channel, of pixels between 0 and 1
   std::vector<float> std;
   std::vector<std::string> classes;

@@ -68,13 +68,14 @@ std::vector<IndexEntry> read_csv_index(const std::filesystem::path& path) {
     }
     if (values[0].empty()) fail(path, number, "the file is empty, expected the name of an image");
     if (values[1].empty()) fail(path, number, "the label is empty, expected the name of a class");
-    const auto [known, is_new] = line_of.emplace(values[0], number);
+    const std::string file = std::filesystem::path(values[0]).lexically_normal().string();
+    const auto [known, is_new] = line_of.emplace(file, number);
     if (!is_new) {
       fail(path, number,
            values[0] + " stands in line " + std::to_string(known->second) +
                " already, expected every file once");
     }
-    entries.push_back({values[0], values[1], number});
+    entries.push_back({file, values[1], number});
   }
   if (entries.empty()) fail(path, 1, "no images, expected a line for each after the header");
   return entries;

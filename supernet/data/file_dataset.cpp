@@ -195,6 +195,12 @@ class CsvLister : public Lister {
     for (const std::string& name : class_names) {
       label_of.emplace(name, static_cast<int64_t>(label_of.size()));
     }
+    std::unordered_map<std::string, int64_t> trained_on;  // and the line that says so
+    if (part != "train") {
+      for (const IndexEntry& entry : read_csv_index(index("train"))) {
+        trained_on.emplace(entry.file.string(), entry.line);
+      }
+    }
     Listing listing;
     for (const IndexEntry& entry : read_csv_index(file)) {
       const std::string where = file.string() + ":" + std::to_string(entry.line) + ": ";
@@ -202,6 +208,12 @@ class CsvLister : public Lister {
       if (label == label_of.end()) {
         throw DataError(where + "label = " + entry.label + ", expected a class of " +
                         index("train").string());
+      }
+      const auto trained = trained_on.find(entry.file.string());
+      if (trained != trained_on.end()) {
+        throw DataError(where + entry.file.string() + " stands in " + index("train").string() +
+                        ":" + std::to_string(trained->second) +
+                        ", too, expected other images to test on");
       }
       if (!fs::is_regular_file(folder_ / entry.file)) {
         throw DataError(where + (folder_ / entry.file).string() + ": no such file");

@@ -2,6 +2,7 @@
 
 #include <zlib.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -118,9 +119,15 @@ std::vector<uint8_t> read_idx(const std::filesystem::path& path, size_t rank,
   }
   int64_t element = 1;  // bytes of one image or label
   for (size_t d = 1; d < rank; ++d) element *= dimensions[d];
-  std::vector<uint8_t> bytes(static_cast<size_t>(element * dimensions[0]));
-  const size_t got = reader.read(bytes.data(), bytes.size());
-  if (got != bytes.size()) {
+  const auto promised = static_cast<size_t>(element * dimensions[0]);
+  // Memory follows what is there: the header of a damaged file may promise anything.
+  std::vector<uint8_t> bytes;
+  size_t got = 0;
+  while (got == bytes.size() && got < promised) {
+    bytes.resize(std::min(promised, std::max<size_t>(2 * got, 1U << 24)));
+    got += reader.read(bytes.data() + got, bytes.size() - got);
+  }
+  if (got != promised) {
     reader.fail("ends within element " + std::to_string(static_cast<int64_t>(got) / element) +
                 ", expected " + std::to_string(dimensions[0]) + " as the header says (" +
                 describe(dimensions) + ")");

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/file.h"
 #include "supernet/data/dataset_kinds.h"
 #include "supernet/data/idx.h"
 
@@ -49,7 +50,8 @@ class IdxDataset : public Dataset {
 
   DatasetInfo train_info() const override {
     DatasetInfo info;
-    info.name = info.identity = name_;
+    info.name = name_;
+    info.identity = identity();
     const auto dimensions = image_dimensions("train");
     info.train = dimensions[0];
     info.shape = {1, dimensions[1], dimensions[2]};
@@ -88,6 +90,22 @@ class IdxDataset : public Dataset {
     return dimensions;
   }
 
+  /// By content: files of this format hold anything, and are packed or not.
+  const std::string& identity() const {
+    if (identity_.empty()) {
+      std::vector<int64_t> dimensions;
+      std::string text = name_;
+      for (const auto& [stem, rank] :
+           {std::pair<const char*, size_t>{"train-images-idx3-ubyte", 3},
+            std::pair<const char*, size_t>{"train-labels-idx1-ubyte", 1}}) {
+        const std::vector<uint8_t> bytes = read_idx(file(stem), rank, dimensions);
+        text += " " + sha256_hex({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+      }
+      identity_ = text;
+    }
+    return identity_;
+  }
+
   ImageSet read(const std::string& part) const {
     const auto images = file(part + "-images-idx3-ubyte");
     const auto labels = file(part + "-labels-idx1-ubyte");
@@ -105,6 +123,7 @@ class IdxDataset : public Dataset {
   const IdxDescription& description_;
   std::string name_;
   std::filesystem::path folder_;
+  mutable std::string identity_;
 };
 
 }  // namespace

@@ -24,12 +24,22 @@ cv::Mat view(const DecodedImage& image) {
 }
 
 /// Decoders fill up what is missing of a JPEG and say nothing. A complete one has its end marker
-/// after its last scan; the scan's own bytes cannot look like a marker.
+/// after a scan. Segments are stepped over by their lengths, since they may hold another image (a
+/// thumbnail); what stands behind the end marker (a phone's film, say) is not looked at.
 bool ends_early(const std::string& bytes) {
   if (bytes.compare(0, 2, "\xff\xd8") != 0) return false;
-  const size_t scan = bytes.rfind("\xff\xda");
-  const size_t end = bytes.rfind("\xff\xd9");
-  return scan == std::string::npos || end == std::string::npos || end < scan;
+  const auto byte = [&bytes](size_t at) { return static_cast<uint8_t>(bytes[at]); };
+  bool has_scan = false;
+  for (size_t at = 2; at + 1 < bytes.size();) {
+    const int marker = byte(at) == 0xff ? byte(at + 1) : 0;
+    if (marker == 0xd9) return !has_scan;
+    has_scan = has_scan || marker == 0xda;
+    // Not so the values of a scan (00), restarts (d0 to d7) and filling (ff).
+    const bool has_length = marker >= 0xc0 && marker != 0xff && (marker < 0xd0 || marker > 0xd8);
+    if (has_length && at + 3 >= bytes.size()) return true;
+    at += has_length ? 2 + 256 * size_t{byte(at + 2)} + byte(at + 3) : 1;
+  }
+  return true;
 }
 
 cv::Mat decode(const std::string& bytes, int64_t channels) {

@@ -33,7 +33,8 @@ struct Classes {
 
 /// A folder as the export leaves it, with an image.
 struct Exported {
-  explicit Exported(const network::Model& exported, uint64_t seed = 1) : model(exported) {
+  /// `side`: of the images, which are brought to the input's size; 0: they have that.
+  explicit Exported(const network::Model& exported, uint64_t seed = 1, int64_t side = 0) : model(exported) {
     const network::Shape& shape = model.network.input_shape();
     const int64_t classes = model.network.output_shape()[1];
     description = {
@@ -51,13 +52,18 @@ struct Exported {
     for (int64_t c = 0; c < classes; ++c) {
       description["classes"].push_back("class \xc3\xa4/" + std::to_string(c));
     }
+    image = shape;
+    if (side > 0) {
+      image[2] = image[3] = side;
+      description["resize"] = {{"height", side}, {"width", side}, {"then", "bilinear"}};
+    }
     Rng rng(seed);
-    pixels.resize(static_cast<size_t>(network::element_count(shape)));
+    pixels.resize(static_cast<size_t>(network::element_count(image)));
     for (uint8_t& pixel : pixels) pixel = static_cast<uint8_t>(rng.integer(0, 255));
     network::OnnxExportOptions options;
     options.dynamic_batch = true;  // as lathe exports
     write_file_atomically(file("model.onnx"), network::to_onnx(model, options));
-    write_file_atomically(file("image.png"), test::png_bytes(shape[2], shape[3], shape[1], pixels));
+    write_file_atomically(file("image.png"), test::png_bytes(image[2], image[3], image[1], pixels));
     describe(description);
   }
 
@@ -84,7 +90,7 @@ struct Exported {
 
   /// What the reference executor says of the pixels.
   std::vector<double> expected() const {
-    network::Tensor input{model.network.input_shape(), {}};
+    network::Tensor input{image, {}};
     const auto channels = static_cast<size_t>(input.shape[1]);
     for (size_t c = 0; c < channels; ++c) {
       for (size_t p = c; p < pixels.size(); p += channels) {
@@ -92,6 +98,12 @@ struct Exported {
                              description["std"][c].get<double>();
         input.values.push_back(static_cast<float>(value));
       }
+    }
+    const network::Shape& shape = model.network.input_shape();
+    if (image != shape) {
+      network::Network resize;
+      resize.add("resize", network::Resize{shape[2], shape[3]}, {resize.add_input("input", image)});
+      input = network::run_reference({resize, {}}, input);
     }
     const network::Tensor logits = network::run_reference(model, input);
     const double largest = *std::max_element(logits.values.begin(), logits.values.end());
@@ -104,6 +116,7 @@ struct Exported {
 
   network::Model model;
   json description;
+  network::Shape image;         ///< [1, channels, height, width]
   std::vector<uint8_t> pixels;  ///< [height, width, channels]
   test::TemporaryFolder folder;
 };
@@ -190,6 +203,7 @@ TEST_CASE("The example gives the classes and probabilities of the reference exec
   REQUIRE_MESSAGE(std::filesystem::exists(LATHE_EXAMPLE_PROGRAM),
                   "run ctest -R example_classify, which builds the example first");
   for (uint64_t seed = 1; seed <= 3; ++seed) check_classes(Exported(grey_model(), seed));
+  for (const int64_t side : {23, 36}) check_classes(Exported(grey_model(), 4, side));
   for (const char* name : {"mobilenet_v2_0.35", "shufflenet_v2", "mnasnet", "resnet18"}) {
     CAPTURE(std::string(name));
     check_classes(Exported(reference_model(name, {64, 3, 7})));

@@ -1,9 +1,11 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
 
 #include "core/error.h"
+#include "core/file.h"
 #include "supernet/data/dataset.h"
 #include "supernet/data/splits.h"
 #include "tests/supernet/tiny_data.h"
@@ -56,6 +58,21 @@ TEST_CASE("A dataset reads training and test files by different calls") {
   test::write_bars(folder.path(), "t10k", 40, 6);
   CHECK(dataset->test_count() == 40);
   CHECK(dataset->read_test().label(13) == 3);
+}
+
+TEST_CASE("What identifies IDX files is what they hold, packed or not") {
+  const test::TemporaryFolder folder;
+  test::write_bars(folder.path(), "train", 100, 6);
+  const auto identity = [&] { return open_dataset(bars(folder.path()))->train_info().identity; };
+  const std::string before = identity();
+  const auto packed = folder / "train-labels-idx1-ubyte.gz";
+  std::filesystem::remove(packed);
+  std::vector<uint8_t> labels = test::bar_labels(100);
+  write_file_atomically(folder / "train-labels-idx1-ubyte", test::idx_bytes({100}, labels));
+  CHECK(identity() == before);
+  std::swap(labels[3], labels[4]);
+  write_file_atomically(folder / "train-labels-idx1-ubyte", test::idx_bytes({100}, labels));
+  CHECK(identity() != before);
 }
 
 TEST_CASE("A dataset refuses an empty class and test images of another size") {

@@ -238,6 +238,9 @@ TEST_CASE("Test images must be of the classes and the size of the training image
        "all images to one size"},
       {"label", "csv", writing("test.csv", "file,label\ntest/cat/y.png,dog\n"),
        "FOLDER/test.csv:2: label = dog, expected a class of FOLDER/train.csv"},
+      {"image of training", "csv",
+       writing("test.csv", "file,label\ntest/bird/x.png,bird\n./train/cat/1.png,cat\n"),
+       "FOLDER/test.csv:3: train/cat/1.png stands in FOLDER/train.csv:2, too, expected other images to test on"},
       {"class without image", "csv", writing("test.csv", "file,label\ntest/cat/y.png,cat\n"),
        "FOLDER/test.csv: class 0 (bird) has no image, expected at least 1"},
   };
@@ -275,6 +278,8 @@ TEST_CASE("read_csv_index names the line of what is wrong") {
       {"file,label\n\"a.png,cat\n", ":2: a quote is not closed"},
       {"file,label\na.png,cat\n\na.png,dog\n",
        ":4: a.png stands in line 2 already, expected every file once"},
+      {"file,label\na.png,cat\nb/.././a.png,cat\n",
+       ":3: b/.././a.png stands in line 2 already, expected every file once"},
   };
   for (const auto& [text, message] : table) {
     write_file_atomically(path, text);

@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 
 #include "core/error.h"
 #include "supernet/data/idx.h"
@@ -81,6 +82,19 @@ TEST_CASE("read_idx says that a file is missing, cut off or damaged") {
   for (size_t i = damaged.size() / 2; i < damaged.size() / 2 + 40; ++i) damaged[i] = static_cast<char>(~damaged[i]);
   write_file_atomically(path, damaged);
   CHECK(read_message(path, 3).rfind(path.string() + ": damaged gzip data: ", 0) == 0);
+}
+
+TEST_CASE("A header that promises gigabytes takes no memory") {
+  const test::TemporaryFolder folder;
+  const auto path = folder / "data";
+  write_file_atomically(path, idx_bytes({2000000000, 2, 2}, {1, 2, 3, 4, 5}));
+  rusage before{};
+  rusage after{};
+  getrusage(RUSAGE_SELF, &before);
+  CHECK(read_message(path, 3) ==
+        path.string() + ": ends within element 1, expected 2000000000 as the header says (2000000000 x 2 x 2)");
+  getrusage(RUSAGE_SELF, &after);
+  CHECK(after.ru_maxrss - before.ru_maxrss < 100 * 1024);  // KiB
 }
 
 TEST_CASE("read_idx_images names the image whose label is out of range") {

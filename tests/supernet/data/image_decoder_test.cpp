@@ -80,6 +80,22 @@ TEST_CASE("JPEG files come out nearly as they were written") {
   CHECK(largest <= 12);
 }
 
+TEST_CASE("A JPEG is complete whatever stands in its thumbnail or behind it") {
+  const test::TemporaryFolder folder;
+  const auto path = folder / "a.jpg";
+  const std::string jpeg = jpeg_of_ramp(40, 48);
+  const std::string small = jpeg_of_ramp(8, 8);
+  const auto length = small.size() + 2;
+  const std::string with_thumbnail = jpeg.substr(0, 2) + "\xff\xe1" + static_cast<char>(length / 256) +
+                                     static_cast<char>(length % 256) + small + jpeg.substr(2);
+  for (const std::string& bytes : {with_thumbnail, jpeg + std::string("film \xff\xda\0 film", 14)}) {
+    write_file_atomically(path, bytes);
+    CHECK(decode_image(path, 3, "here").values.size() == 40 * 48 * 3);
+  }
+  write_file_atomically(path, with_thumbnail.substr(0, with_thumbnail.size() - jpeg.size() / 2));
+  CHECK_THROWS_AS(decode_image(path, 3, "here"), DataError);
+}
+
 TEST_CASE("decode_image refuses what is no complete image") {
   const test::TemporaryFolder folder;
   const auto path = folder / "a.jpg";
