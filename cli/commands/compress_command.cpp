@@ -62,8 +62,7 @@ CompressConfig read_config(const CompressArguments& arguments) {
   if (!config.prune.enabled() && !config.quantize.enabled && !arguments.sensitivity) {
     throw ConfigError(
         "lathe compress: nothing to do: --prune \"macs x0.5\", --int8, --sensitivity, or "
-        "`compress` "
-        "in a config");
+        "`compress` in a config");
   }
   return config;
 }
@@ -196,11 +195,10 @@ class Compression {
     std::error_code error;
     std::filesystem::remove_all(work(), error);
     std::printf(
-        "%s has %s top-1 on the validation split.\n\nPruned alone by %s, without fine-tuning, "
-        "top-1 "
-        "changes by so many points:\n%s\nIn int8 alone; signal to rounding noise of the logits, "
-        "the "
-        "lower the worse. All layers in int8: %s points.\n%s\n%s\n",
+        "%s has %s top-1 on the validation split.\n\n"
+        "Pruned alone by %s, without fine-tuning, top-1 changes by so many points:\n%s\n"
+        "In int8 alone; signal to rounding noise of the logits, the lower the worse. "
+        "All layers in int8: %s points.\n%s\n%s\n",
         arguments_.model.filename().c_str(), digits(given.validation.top1).c_str(),
         network::to_string(scoring.criterion), pruned.text().c_str(),
         points(rounded.calibrated.top1 - given.validation.top1).c_str(), int8.text().c_str(),
@@ -360,6 +358,9 @@ class Compression {
 
 void compress_command(const CompressArguments& arguments) {
   const CompressConfig config = read_config(arguments);
+  std::error_code error;  // the lock says what is wrong with the folder
+  std::filesystem::create_directories(arguments.output, error);
+  const FileLock lock(arguments.output / "lock");
   Compression compression(arguments, config);
   if (!compression.run()) throw Error("stopped; the same command continues");
 }

@@ -103,6 +103,12 @@ CompressionStep step_of(std::string name, std::string note, const network::Model
   return {std::move(name), std::move(note), validation, network::cost(model)};
 }
 
+/// State is found by the weights that it began with, so that what came out otherwise (of another
+/// instruction set or number of threads) starts anew.
+std::string weights_of(const network::Model& model) {
+  return sha256_hex(network::to_onnx(model)).substr(0, 16);
+}
+
 }  // namespace
 
 Compressor::Compressor(const RunConfig& config, std::filesystem::path folder)
@@ -166,7 +172,7 @@ std::optional<supernet::ExtractedModel> Compressor::distilled(
   lesson.options.warmup_epochs = distil.warmup_epochs;
   lesson.options.seed = config_.seed;
   lesson.options.distil = distil.loss;
-  lesson.options.checkpoint = state("distil", architecture).string() + ".pt";
+  lesson.options.checkpoint = state("distil", architecture) / (weights_of(extracted.model) + ".pt");
   lesson.options.title = "distil " + name;
   std::vector<supernet::ExtractedModel> trained = supernet.train_alone(lesson, progress, stop);
   if (trained.empty()) return std::nullopt;
@@ -183,9 +189,7 @@ bool Compressor::prune(CompressedModel& network, const search::Architecture& arc
   supernet::PruneSchedule schedule(supernet, options, latency, config_.seed);
   const std::vector<std::string>& teachers = config_.distil.teachers;
   const network::Model* from = teachers.empty() ? nullptr : &teacher(teachers.front(), supernet);
-  // Weights that came out otherwise, with other threads, say, start anew.
-  const std::filesystem::path rounds_of =
-      state("prune", architecture) / sha256_hex(network::to_onnx(network.model)).substr(0, 16);
+  const std::filesystem::path rounds_of = state("prune", architecture) / weights_of(network.model);
   supernet::PruneOutcome outcome = schedule.run(network.model, from, rounds_of, progress, stop);
   if (outcome.end == supernet::PruneEnd::Stopped) return false;
   const auto rounds = outcome.rounds.size() - 1;
@@ -269,8 +273,9 @@ void Compressor::forget(const search::Architecture& architecture,
     std::filesystem::remove_all(state("quantize", architecture), error);
     return;
   }
-  std::filesystem::remove(state("distil", architecture).string() + ".pt", error);
-  std::filesystem::remove_all(state("prune", architecture), error);
+  for (const char* step : {"distil", "prune"}) {
+    std::filesystem::remove_all(state(step, architecture), error);
+  }
 }
 
 }  // namespace lathe::cli

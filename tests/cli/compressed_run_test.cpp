@@ -191,6 +191,13 @@ TEST_CASE("every step is applied, measured and reported, and its files run elsew
                                           "--set", "compress.quantize.observer=loud"});
   CHECK(unknown.first == 2);
   CHECK(unknown.second.find("compress.quantize.observer") != std::string::npos);
+  {
+    const FileLock other(folder / "small" / "lock");
+    const auto busy = test::run_program({kLathe, "compress", given.string(), "--data", "fashion_mnist", "--int8",
+                                         "--out", (folder / "small").string()});
+    CHECK(busy.first == 3);
+    CHECK(busy.second.find((folder / "small" / "lock").string()) != std::string::npos);
+  }
 
   const auto bears = test::run_program({kLathe, "compress", given.string(), "--data", "fashion_mnist", "--sensitivity",
                                         "--set", "data.train_limit=2000", "--set", "data.validation=500", "--set",

@@ -34,7 +34,7 @@ TEST_CASE("what fp32 is done with leaves the state of int8 training alone, and t
   const search::Architecture architecture = config.space->smallest();
   const std::string of = architecture.to_string() + "\n" + compressor.recipe(latency::Precision::Fp32);
   const std::string digest = sha256_hex(of).substr(0, 16);
-  const fs::path distil = states / ("distil-" + digest + ".pt");
+  const fs::path distil = states / ("distil-" + digest) / "weights.pt";
   const fs::path prune = states / ("prune-" + digest) / "rounds.json";
   const fs::path quantize = states / ("quantize-" + digest) / "a.pt";
   for (const fs::path& file : {distil, prune, quantize}) {
@@ -45,6 +45,7 @@ TEST_CASE("what fp32 is done with leaves the state of int8 training alone, and t
   CHECK_FALSE(fs::exists(distil));
   CHECK_FALSE(fs::exists(prune));
   CHECK(fs::exists(quantize));
+  fs::create_directories(distil.parent_path());
   write_file_atomically(distil, "state");
   compressor.forget(architecture, latency::Precision::Int8);
   CHECK_FALSE(fs::exists(quantize));
