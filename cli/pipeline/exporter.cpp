@@ -62,14 +62,17 @@ latency::Precision run_precision(const latency::DeviceConfig& device, latency::P
   return has_int8 ? latency::Precision::Fp32 : device.precision;
 }
 
-/// The folders of networks, also of those that a killed process was about to rename.
+bool is_aside(const std::filesystem::path& folder) {
+  return folder.filename().string().rfind(kKeptPrefix, 0) == 0;
+}
+
+/// The folders of networks, also of those that were put aside.
 std::vector<std::filesystem::path> network_folders(const std::filesystem::path& export_folder) {
   std::error_code error;
   std::vector<std::filesystem::path> folders;
   for (const auto& entry : std::filesystem::directory_iterator(export_folder, error)) {
     const std::string name = entry.path().filename().string();
-    if (name.rfind("net-", 0) == 0 || name.rfind(kKeptPrefix, 0) == 0)
-      folders.push_back(entry.path());
+    if (name.rfind("net-", 0) == 0 || is_aside(entry.path())) folders.push_back(entry.path());
   }
   return folders;
 }
@@ -186,15 +189,16 @@ void Exporter::arrange(const std::vector<ChosenNetwork>& chosen) const {
   const auto key_of = [](const ChosenNetwork& network) {
     return Key(network.evaluated.candidate.architecture.to_string(), network.precision);
   };
-  // Every folder first goes to a name of its own that a killed process leaves readable for the
-  // next.
+  // Every folder first goes aside, under a name of its own, which a killed process leaves readable
+  // for the next.
   std::error_code error;
   std::map<Key, std::filesystem::path> kept;
   const std::vector<std::filesystem::path> folders = network_folders(export_folder_);
   const bool in_place = std::all_of(folders.begin(), folders.end(), [&](const auto& path) {
-    return std::any_of(chosen.begin(), chosen.end(), [&](const ChosenNetwork& network) {
-      return folder(network) == path && key_in(path) == key_of(network);
-    });
+    const Key key = key_in(path);
+    const auto is_it = [&](const ChosenNetwork& network) { return key_of(network) == key; };
+    const auto found = std::find_if(chosen.begin(), chosen.end(), is_it);
+    return found == chosen.end() ? is_aside(path) : folder(*found) == path;
   });
   if (in_place) return;
   for (const auto& path : folders) {
@@ -208,9 +212,14 @@ void Exporter::arrange(const std::vector<ChosenNetwork>& chosen) const {
     const auto known = kept.find(key_of(network));
     if (known == kept.end()) continue;
     std::filesystem::rename(known->second, folder(network), error);
-    kept.erase(known);
   }
-  for (const auto& [key, path] : kept) std::filesystem::remove_all(path, error);
+}
+
+void Exporter::remove_unchosen() const {
+  std::error_code error;
+  for (const auto& path : network_folders(export_folder_)) {
+    if (is_aside(path)) std::filesystem::remove_all(path, error);
+  }
 }
 
 bool Exporter::written(const ChosenNetwork& network) const {

@@ -52,9 +52,11 @@ class Exporter {
   NetworkResult load(const ChosenNetwork& network) const;
 
   /// Brings the folders into line with `chosen`: a network that is known already keeps its files
-  /// under its new number, and the files of those that are not chosen any more are removed. Safe to
-  /// be killed in.
+  /// under its new number. Those that are not chosen any more are put aside, and come back with the
+  /// next arrange() that has them. Safe to be killed in.
   void arrange(const std::vector<ChosenNetwork>& chosen) const;
+  /// Removes what was put aside.
+  void remove_unchosen() const;
 
   // Whether everything that the config asks for is there.
   bool written(const ChosenNetwork& network) const;

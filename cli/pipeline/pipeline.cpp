@@ -187,6 +187,7 @@ bool Pipeline::settle_winners() {
     if (!config_.accuracy && !export_networks()) return false;
     if (!confirm()) return false;
   }
+  exporter_.remove_unchosen();
   return true;
 }
 

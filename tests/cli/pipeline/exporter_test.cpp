@@ -68,6 +68,27 @@ TEST_CASE("a confirmation counts for the boards that it was made on") {
   CHECK_FALSE(scene.confirmed("", {"2233"}));
 }
 
+TEST_CASE("what is not chosen any more is put aside until the choice is settled") {
+  Scene scene;
+  const cli::RunConfig config = scene.read("");
+  const cli::Exporter exporter(config, scene.folder / "export");
+  cli::ChosenNetwork other;
+  other.id = "net-01";
+  other.evaluated.candidate.architecture = config.space->largest();
+  cli::ChosenNetwork again = scene.network;
+  again.id = "net-02";
+  exporter.arrange({other});
+  CHECK_FALSE(std::filesystem::exists(exporter.folder(scene.network)));
+  CHECK(exporter.confirmed(scene.network) == false);
+  exporter.arrange({other});
+  exporter.arrange({other, again});
+  CHECK(exporter.confirmed(again));
+  exporter.arrange({other});
+  exporter.remove_unchosen();
+  exporter.arrange({other, again});
+  CHECK_FALSE(exporter.confirmed(again));
+}
+
 TEST_CASE("a confirmation of a cool board is none of a heated one") {
   Scene scene;
   CHECK_FALSE(scene.confirmed("measure: {sustain: 5min}"));
