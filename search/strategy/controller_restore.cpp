@@ -93,8 +93,8 @@ void SearchController::restore() {
   }
   // What failed and was not committed may have failed for a reason that is mended by now. (The
   // strategy's state is as old as its last question; more may have been committed since.)
-  const auto committed = static_cast<int64_t>(number_in(journal_, "committed"));
-  journal_.forget_failures(std::max(state->told, committed));
+  const auto settled = static_cast<int64_t>(number_in(journal_, "committed"));
+  journal_.forget_failures(std::max(state->told, settled));
   std::vector<Trial> trials;
   trials.reserve(proposals.size());
   std::map<int64_t, Rivals> rivals_at;

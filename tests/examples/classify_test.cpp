@@ -52,18 +52,18 @@ struct Exported {
     for (int64_t c = 0; c < classes; ++c) {
       description["classes"].push_back("class \xc3\xa4/" + std::to_string(c));
     }
-    image = shape;
+    image_shape = shape;
     if (side > 0) {
-      image[2] = image[3] = side;
+      image_shape[2] = image_shape[3] = side;
       description["resize"] = {{"height", side}, {"width", side}, {"then", "bilinear"}};
     }
     Rng rng(seed);
-    pixels.resize(static_cast<size_t>(network::element_count(image)));
+    pixels.resize(static_cast<size_t>(network::element_count(image_shape)));
     for (uint8_t& pixel : pixels) pixel = static_cast<uint8_t>(rng.integer(0, 255));
     network::OnnxExportOptions options;
     options.dynamic_batch = true;  // as lathe exports
     write_file_atomically(file("model.onnx"), network::to_onnx(model, options));
-    write_file_atomically(file("image.png"), test::png_bytes(image[2], image[3], image[1], pixels));
+    write_file_atomically(file("image.png"), test::png_bytes(image_shape[2], image_shape[3], image_shape[1], pixels));
     describe(description);
   }
 
@@ -90,7 +90,7 @@ struct Exported {
 
   /// What the reference executor says of the pixels.
   std::vector<double> expected() const {
-    network::Tensor input{image, {}};
+    network::Tensor input{image_shape, {}};
     const auto channels = static_cast<size_t>(input.shape[1]);
     for (size_t c = 0; c < channels; ++c) {
       for (size_t p = c; p < pixels.size(); p += channels) {
@@ -100,9 +100,9 @@ struct Exported {
       }
     }
     const network::Shape& shape = model.network.input_shape();
-    if (image != shape) {
+    if (image_shape != shape) {
       network::Network resize;
-      resize.add("resize", network::Resize{shape[2], shape[3]}, {resize.add_input("input", image)});
+      resize.add("resize", network::Resize{shape[2], shape[3]}, {resize.add_input("input", image_shape)});
       input = network::run_reference({resize, {}}, input);
     }
     const network::Tensor logits = network::run_reference(model, input);
@@ -116,7 +116,7 @@ struct Exported {
 
   network::Model model;
   json description;
-  network::Shape image;         ///< [1, channels, height, width]
+  network::Shape image_shape;   ///< [1, channels, height, width]
   std::vector<uint8_t> pixels;  ///< [height, width, channels]
   test::TemporaryFolder folder;
 };
