@@ -156,7 +156,7 @@ function stepsCard() {
   }));
   return html("div", { class: "card", id: "steps", style: { marginTop: "16px" } }, html("h3", { text: "What each step of compression did" }),
     html("p", { class: "small muted", text: "Accuracy on the validation split; latency confirmed by fresh measurements, in int8 where the step is; × is relative to the inherited network." }),
-    scrolled(html("table", {}, html("thead", {}, html("tr", {}, heads.map((text) => html("th", { scope: "col", text })))), html("tbody", {}, rows))));
+    scrolled(html("table", {}, html("thead", {}, html("tr", {}, heads.map((text, h) => html("th", { scope: "col", class: h === 1 ? "left" : null, text })))), html("tbody", {}, rows))));
 }
 
 function baselineCell(entry, metric) {
