@@ -132,6 +132,7 @@ Model OnnxImporter::run() {
   for (int i = 0; i < graph_.node_size(); ++i) read_node(i);
   read_output();
   fill_random_weights();
+  check_float_readers();
   finish_quantization();
   Model model{std::move(network_), std::move(weights_), {}, !random_parameters_.empty()};
   if (!is_quantized_) return model;
@@ -192,7 +193,9 @@ void OnnxImporter::read_input() {
   defined_.insert(input->name());
   const std::string name = printable(input->name());
   node_names_.insert(name);
-  tensors_[input->name()] = network_.add_input(name, shape);
+  const NodeId id = network_.add_input(name, shape);
+  tensors_[input->name()] = id;
+  names_[id] = {input->name()};
 }
 
 void OnnxImporter::read_node(int index) {

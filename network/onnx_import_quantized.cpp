@@ -121,7 +121,30 @@ void OnnxImporter::read_dequantize(const Node& node) {
   if (scale != found->second.scale) {
     fail(node, to_text(scale) + ", expected QuantizeLinear's " + to_text(found->second.scale));
   }
+  rounded_.insert(node.output(0));
   set_tensor(node, found->second.id);
+}
+
+/// What is quantised must not be read as it was before, under another name of it either.
+void OnnxImporter::check_float_readers() const {
+  std::set<std::string> unrounded;
+  for (const auto& [id, scale] : output_scales_) {
+    for (const std::string& name : names_.at(id)) {
+      if (rounded_.count(name) == 0) unrounded.insert(name);
+    }
+  }
+  for (const Node& node : graph_.node()) {
+    if (node.op_type() == "QuantizeLinear" || aliases_.count(&node) != 0) continue;
+    for (const std::string& name : node.input()) {
+      if (unrounded.count(name) != 0) {
+        fail(node, "input " + printable(name) + " is quantised elsewhere and read in float here");
+      }
+    }
+  }
+  for (const onnx::ValueInfoProto& output : graph_.output()) {
+    if (unrounded.count(output.name()) == 0) continue;
+    throw DataError("onnx: the output " + printable(output.name()) + " is quantised elsewhere");
+  }
 }
 
 /// Defines a constant whose values are read when a layer takes it as its weight or bias.

@@ -1,5 +1,6 @@
 #include <onnx/onnx_pb.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "network/onnx_importer.h"
@@ -54,7 +55,16 @@ void OnnxImporter::set_tensor(const Node& node, NodeId id, int output) {
   if (output >= node.output_size()) fail(node, "no output, expected one");
   const std::string& name = node.output(output);
   define(node, name);
-  if (!name.empty()) tensors_[name] = id;
+  if (name.empty()) return;
+  tensors_[name] = id;
+  std::vector<std::string>& names = names_[id];
+  names.push_back(name);
+  if (names.size() == 1) return;
+  aliases_.insert(&node);
+  const bool of_rounded =
+      std::any_of(node.input().begin(), node.input().end(),
+                  [this](const auto& read) { return rounded_.count(read) != 0; });
+  if (of_rounded) rounded_.insert(name);
 }
 
 void OnnxImporter::set_constant(const Node& node, const onnx::TensorProto* constant) {

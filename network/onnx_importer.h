@@ -137,6 +137,7 @@ class OnnxImporter {
   void set_bias_scales(const Node& node, NodeId id, const std::vector<Source>& sources);
   void check_float_bias(const Node& node, const std::vector<Source>& sources) const;
   void index_float_readers();
+  void check_float_readers() const;
   void finish_quantization();
   void check_bias_scales() const;
 
@@ -164,6 +165,9 @@ class OnnxImporter {
   Weights weights_;
   int64_t weight_values_ = 0;
   std::map<std::string, NodeId> tensors_;
+  std::map<NodeId, std::vector<std::string>> names_;  ///< of each tensor, in the file's order
+  std::set<const onnx::NodeProto*> aliases_;          ///< nodes that only name a tensor anew
+  std::set<std::string> rounded_;                     ///< names of what DequantizeLinear makes
   std::map<std::string, const onnx::TensorProto*> constants_;
   std::set<std::string> defined_;  ///< every value so far, those inside patterns too
   std::vector<std::unique_ptr<onnx::TensorProto>> owned_;

@@ -171,6 +171,13 @@ TEST_CASE("Import reads other exporters' spellings") {
     CHECK(std::get<Conv2d>(model.network.nodes()[1].op).activation == ActivationKind::Relu);
   }
   {
+    QuantizedConv named;  // other names of what is rounded, and of what will be
+    named.conv += onnx_node("Identity", "c", "same");
+    named.output = quantize_node("same", "cq", "sy") + dequantize_node("cq", "d", "sy") +
+                   onnx_node("Identity", "d", "e") + onnx_node("Flatten", "e", "y");
+    CHECK(import_onnx(named.bytes()).quantization->outputs.at("c") == TensorScale{0.1F, -128});
+  }
+  {
     QuantizedConv flat;  // no integers of its own behind Flatten
     flat.output = quantize_node("c", "cq", "sy") + dequantize_node("cq", "d", "sy") +
                   onnx_node("Flatten", "d", "y");
@@ -220,6 +227,12 @@ TEST_CASE("Import refuses quantised files that it does not understand, and says 
         "onnx: conv2d c: its output is not quantised");
   CHECK(refused([](Conv& c) { c.conv += onnx_node("Relu", "c", "other"); }) ==
         "QuantizeLinear cq: input c is read by Relu other before it is quantised");
+  for (const char* alias : {"Identity", "Dropout"}) {
+    CHECK(refused([alias](Conv& c) {
+            c.conv += onnx_node(alias, "c", "same") + onnx_node("Relu", "c", "other");
+            c.output = quantize_node("same", "cq", "sy") + dequantize_node("cq", "y", "sy");
+          }) == "Relu other: input c is quantised elsewhere and read in float here");
+  }
   CHECK(refused([](Conv& c) {
           c.scales += scalar("s2", 0.2F) + integers("s2_zero", "INT8", {}, {-128});
           c.output = quantize_node("c", "cq", "sy") + dequantize_node("cq", "y", "s2");
