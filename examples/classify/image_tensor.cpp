@@ -13,7 +13,8 @@
 namespace {
 
 /// libjpeg paints what is missing of a file grey and only warns. A whole file has an end marker
-/// behind a scan. Segments are stepped over by their lengths: one may hold a thumbnail.
+/// behind a scan. Segments are stepped over by their lengths: one may hold a thumbnail. (lathe's
+/// own reader does the same; this folder stands alone.)
 bool is_cut_jpeg(const std::string& bytes) {
   if (bytes.compare(0, 2, "\xff\xd8") != 0) return false;
   const auto byte = [&bytes](size_t at) { return static_cast<uint8_t>(bytes[at]); };
