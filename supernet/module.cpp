@@ -77,9 +77,14 @@ void check_space(const search::SearchSpace& space, const DatasetInfo& info) {
 }
 
 std::string sampler_text(const SamplerOptions& sampler) {
-  if (sampler.name != "attentive") return sampler.name;
-  return sampler.name + " " + std::to_string(sampler.candidates) +
-         (sampler.train_worst ? " worst" : " best");
+  std::string text = sampler.name;
+  if (sampler.name == "attentive") {
+    text += " " + std::to_string(sampler.candidates) + (sampler.train_worst ? " worst" : " best");
+  }
+  if (sampler.smallest_every != 1) {
+    text += ", the smallest every " + std::to_string(sampler.smallest_every);
+  }
+  return text;
 }
 
 std::string teacher_text(const SupernetOptions& options) {

@@ -48,6 +48,10 @@ void read_sampler_options(ConfigSection section, SamplerOptions& options) {
   }
   ConfigSection sampler = section.section("sampler");
   options.name = sampler.choice("name", std::nullopt, names);
+  if (options.name == "sandwich" || options.name == "attentive") {
+    options.smallest_every =
+        sampler.integer("smallest_every", options.smallest_every, {1, 1'000'000});
+  }
   if (options.name == "attentive") {
     options.candidates = sampler.integer("candidates", options.candidates, {2, 32});
     options.train_worst = sampler.choice("train", "best", {"best", "worst"}) == "worst";

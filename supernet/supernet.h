@@ -44,6 +44,7 @@ const std::vector<std::string>& dataset_names();
 /// Which subnets a training step trains: see supernet/train/samplers.h.
 struct SamplerOptions {
   std::string name = "sandwich";  ///< sandwich, attentive, uniform, fair, progressive
+  int64_t smallest_every = 1;     ///< sandwich, attentive: steps from one smallest to the next
   int64_t candidates = 3;         ///< attentive: networks that one is chosen from
   bool train_worst = false;       ///< attentive: the worst of them instead of the best
 };

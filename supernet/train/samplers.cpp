@@ -19,7 +19,8 @@ SandwichSampler::SandwichSampler(const search::SearchSpace& space, const TrainOp
                                  int64_t steps_per_epoch)
     : SubnetSampler(one_phase(options, steps_per_epoch)),
       space_(space),
-      random_subnets_(options.random_subnets) {}
+      random_subnets_(options.random_subnets),
+      smallest_every_(options.sampler.smallest_every) {}
 
 std::vector<DrawnSubnet> SandwichSampler::draw(int64_t step, Rng& rng, const TryLoss& loss_of) {
   std::vector<DrawnSubnet> subnets;
@@ -27,7 +28,9 @@ std::vector<DrawnSubnet> SandwichSampler::draw(int64_t step, Rng& rng, const Try
   for (int64_t s = 0; s < random_subnets_; ++s) {
     subnets.push_back({draw_random(step, rng, loss_of), SubnetRole::Random, LearnsFrom::Largest});
   }
-  subnets.push_back({space_.smallest(), SubnetRole::Smallest, LearnsFrom::Largest});
+  if (step % smallest_every_ == 0) {
+    subnets.push_back({space_.smallest(), SubnetRole::Smallest, LearnsFrom::Largest});
+  }
   return subnets;
 }
 

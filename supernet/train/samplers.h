@@ -13,7 +13,8 @@ namespace lathe::supernet {
 std::vector<TrainingPhase> one_phase(const TrainOptions& options, int64_t steps_per_epoch);
 
 /// The sandwich rule with in-place distillation (Yu et al., BigNAS, 2020): the largest network
-/// learns the labels; random ones, then the smallest, learn its outputs.
+/// learns the labels; random ones, then the smallest, learn its outputs. In every step, as there,
+/// the smallest learns more than those next to it and ranks too high; in every nth it does not.
 class SandwichSampler : public SubnetSampler {
  public:
   SandwichSampler(const search::SearchSpace& space, const TrainOptions& options,
@@ -27,6 +28,7 @@ class SandwichSampler : public SubnetSampler {
  private:
   const search::SearchSpace& space_;
   int64_t random_subnets_;
+  int64_t smallest_every_;
 };
 
 /// The sandwich rule in which each random network is the best (or worst) of several of about the

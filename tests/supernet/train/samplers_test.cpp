@@ -63,6 +63,29 @@ TEST_CASE("The sandwich is the largest on labels, random ones and the smallest o
   CHECK(scene.draw(*sampler, 5)[1].architecture != drawn[1].architecture);
 }
 
+TEST_CASE("The smallest may be trained in every nth step, and the others are drawn as ever") {
+  Scene scene;
+  for (const char* name : {"sandwich", "attentive"}) {
+    CAPTURE(std::string(name));
+    const TryLoss alike = [](const Architecture&) { return 1.0; };
+    scene.options.sampler.smallest_every = 1;
+    const auto always = scene.make(name);
+    scene.options.sampler.smallest_every = 3;
+    const auto seldom = scene.make(name);
+    for (int64_t step = 0; step < 7; ++step) {
+      auto expected = scene.draw(*always, step, alike);
+      REQUIRE(expected.back().role == SubnetRole::Smallest);
+      if (step % 3 != 0) expected.pop_back();
+      const auto drawn = scene.draw(*seldom, step, alike);
+      REQUIRE(drawn.size() == expected.size());
+      for (size_t s = 0; s < drawn.size(); ++s) {
+        CHECK(drawn[s].architecture == expected[s].architecture);
+        CHECK(drawn[s].role == expected[s].role);
+      }
+    }
+  }
+}
+
 TEST_CASE("Every sampler draws the same at a step, whatever was drawn before") {
   Scene scene;
   const TryLoss by_genes = [](const Architecture& a) {
