@@ -127,7 +127,9 @@ Model OnnxImporter::run() {
     return found == scalars.end() ? std::nullopt : std::optional<double>(found->second);
   });
   index_initializers();
-  index_float_readers();
+  is_quantized_ = std::any_of(graph_.node().begin(), graph_.node().end(), [](const Node& node) {
+    return node.op_type() == "QuantizeLinear" || node.op_type() == "DequantizeLinear";
+  });
   read_input();
   for (int i = 0; i < graph_.node_size(); ++i) read_node(i);
   read_output();

@@ -32,20 +32,6 @@ bool keeps_scale(const Operator& op) {
 
 }  // namespace
 
-void OnnxImporter::index_float_readers() {
-  for (const Node& node : graph_.node()) {
-    const std::string& type = node.op_type();
-    is_quantized_ = is_quantized_ || type == "QuantizeLinear" || type == "DequantizeLinear";
-    if (type == "QuantizeLinear") continue;
-    for (const std::string& name : node.input()) {
-      float_readers_.emplace(name, onnx_reader::describe(node));
-    }
-  }
-  for (const onnx::ValueInfoProto& output : graph_.output()) {
-    float_readers_.emplace(output.name(), "the output");
-  }
-}
-
 std::vector<float> OnnxImporter::positive_scales(const Node& node) const {
   const onnx::TensorProto& tensor = required_constant(node, 1);
   const Tensor scales = onnx_reader::read_floats(tensor, kMaxChannels);
@@ -90,11 +76,6 @@ void OnnxImporter::read_quantize(const Node& node) {
   attributes.ignore("axis");  // of scales for channels, which are refused
   attributes.finish();
   const TensorScale scale = tensor_scale(node);
-  const auto reader = float_readers_.find(node.input(0));
-  if (reader != float_readers_.end()) {
-    fail(node, "input " + printable(node.input(0)) + " is read by " + reader->second +
-                   " before it is quantised");
-  }
   const auto [known, added] = output_scales_.emplace(id, scale);
   if (!added && known->second != scale) {
     fail(node,

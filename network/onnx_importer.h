@@ -136,7 +136,6 @@ class OnnxImporter {
   void set_parameter_scales(const Node& node, NodeId id, const std::vector<Source>& sources);
   void set_bias_scales(const Node& node, NodeId id, const std::vector<Source>& sources);
   void check_float_bias(const Node& node, const std::vector<Source>& sources) const;
-  void index_float_readers();
   void check_float_readers() const;
   void finish_quantization();
   void check_bias_scales() const;
@@ -184,8 +183,6 @@ class OnnxImporter {
   std::map<std::string, std::vector<float>> weight_scales_;
   /// By layer: its bias' scales, and where they stand.
   std::map<NodeId, std::pair<std::vector<float>, const Node*>> bias_scales_;
-  /// By value: a node that is no QuantizeLinear and reads it.
-  std::map<std::string, std::string> float_readers_;
 };
 
 }  // namespace lathe::network

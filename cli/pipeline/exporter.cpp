@@ -81,17 +81,6 @@ std::string without_weights(const std::string& onnx) {
   return network::to_onnx_without_weights(network::import_onnx(onnx).network, 1);
 }
 
-/// The device whose latency orders the front: the first latency objective's, else the first energy
-/// objective's, or an empty string when the search has neither (then MACs order it).
-std::string front_device(const search::SearchOptions& options) {
-  for (const search::MetricKind kind : {search::MetricKind::Latency, search::MetricKind::Energy}) {
-    for (const search::Metric& metric : options.problem.objectives) {
-      if (metric.kind == kind) return metric.device;
-    }
-  }
-  return "";
-}
-
 }  // namespace
 
 Exporter::Exporter(const RunConfig& config, std::filesystem::path export_folder)
@@ -135,10 +124,10 @@ std::vector<ChosenNetwork> Exporter::choose(const std::vector<search::Evaluated>
     }
   }
   const std::vector<int64_t> ids = front.ids();
+  const std::string device = search::speed_device(problem.objectives);
   std::vector<FrontPoint> points;
   for (const int64_t index : ids) {
-    points.push_back(
-        front_point(*hopeful[static_cast<size_t>(index)], front_device(config_.search)));
+    points.push_back(front_point(*hopeful[static_cast<size_t>(index)], device));
   }
   std::vector<ChosenNetwork> chosen;
   for (const size_t place : select_spread(points, static_cast<size_t>(config_.exported.networks))) {

@@ -119,12 +119,12 @@ std::vector<size_t> winners_of(const report::RunSummary& summary) {
 }  // namespace
 
 std::string speed_device(const report::RunSummary& summary) {
-  for (const auto kind : {search::MetricKind::Latency, search::MetricKind::Energy}) {
-    for (const std::string& objective : summary.search.objectives) {
-      const search::Metric metric = search::parse_metric(objective);
-      if (metric.kind == kind) return metric.device;
-    }
+  std::vector<search::Metric> objectives;
+  for (const std::string& objective : summary.search.objectives) {
+    objectives.push_back(search::parse_metric(objective));
   }
+  const std::string device = search::speed_device(objectives);
+  if (!device.empty()) return device;
   const std::vector<std::string> devices = report::device_names(summary);
   return devices.empty() ? "" : devices.front();
 }

@@ -177,6 +177,15 @@ bool is_measured(MetricKind kind) {
   return kind == MetricKind::Latency || kind == MetricKind::Energy;
 }
 
+std::string speed_device(const std::vector<Metric>& objectives) {
+  for (const MetricKind kind : {MetricKind::Latency, MetricKind::Energy}) {
+    for (const Metric& metric : objectives) {
+      if (metric.kind == kind) return metric.device;
+    }
+  }
+  return "";
+}
+
 bool is_counted(MetricKind kind) {
   return kind == MetricKind::Macs || kind == MetricKind::Params || kind == MetricKind::PeakMemory ||
          kind == MetricKind::ModelSize;

@@ -32,6 +32,9 @@ bool larger_is_better(MetricKind kind);
 bool is_counted(MetricKind kind);
 /// True for metrics that a device measures: latency and energy.
 bool is_measured(MetricKind kind);
+/// Returns the device whose latency orders networks by speed: the first latency objective's, else
+/// the first energy objective's; empty where there is neither.
+std::string speed_device(const std::vector<Metric>& objectives);
 /// Returns `value` with its unit for people: "12.3 ms", "0.914", "3.50 M", "14.0 MB".
 std::string format_metric(const Metric& metric, double value);
 /// Reads a value written with the metric's unit: "20ms", "0.9" or "90%", "2M", "32MB", "5mJ".

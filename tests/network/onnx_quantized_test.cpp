@@ -226,7 +226,7 @@ TEST_CASE("Import refuses quantised files that it does not understand, and says 
   CHECK(refused([](Conv& c) { c.output = onnx_node("Relu", "c", "y"); }) ==
         "onnx: conv2d c: its output is not quantised");
   CHECK(refused([](Conv& c) { c.conv += onnx_node("Relu", "c", "other"); }) ==
-        "QuantizeLinear cq: input c is read by Relu other before it is quantised");
+        "Relu other: input c is quantised elsewhere and read in float here");
   for (const char* alias : {"Identity", "Dropout"}) {
     CHECK(refused([alias](Conv& c) {
             c.conv += onnx_node(alias, "c", "same") + onnx_node("Relu", "c", "other");

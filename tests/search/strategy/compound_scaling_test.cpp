@@ -209,6 +209,56 @@ TEST_CASE("CompoundScaling scales the given baseline or the best of the first ge
   }
 }
 
+TEST_CASE("CompoundScaling builds on nothing that breaks a constraint on what is measured") {
+  const auto searched = [](const std::vector<Constraint>& constraints) {
+    Ladder ladder;
+    ladder.options.strategy.scaling.baseline = "best";
+    ladder.options.strategy.scaling.grid = 1000;
+    ladder.options.problem.constraints = constraints;
+    return ladder.run();
+  };
+  const Metric latency = parse_metric("latency@pi4");
+  const auto latency_of = [&](const SearchOutcome& outcome, const Architecture& architecture) {
+    for (const Evaluated& evaluated : outcome.evaluated) {
+      if (evaluated.candidate.architecture == architecture) {
+        return evaluated.metrics.at(latency).value;
+      }
+    }
+    return 0.0;
+  };
+  const SearchOutcome free = searched({});
+  REQUIRE(free.scaling.has_value());
+  SUBCASE("the baseline") {
+    // The free one is too slow now: the best of those that are not takes its place.
+    const double bound = 0.9 * latency_of(free, free.scaling->baseline);
+    const SearchOutcome outcome = searched({{latency, true, bound}});
+    REQUIRE(outcome.scaling.has_value());
+    double best = 0.0;
+    for (size_t i = 0; i < 8; ++i) {
+      const Metrics& metrics = outcome.evaluated[i].metrics;
+      if (1.01 * metrics.at(latency).value > bound) continue;
+      const double top1 = metrics.at(parse_metric("accuracy")).value;
+      best = std::max(best, top1 * std::pow(metrics.at(latency).value, -0.07));
+    }
+    REQUIRE(best > 0.0);
+    const double ms = latency_of(outcome, outcome.scaling->baseline);
+    CHECK(1.01 * ms <= bound);
+    Ladder ladder;
+    CHECK(ladder.top1(outcome.scaling->baseline) * std::pow(ms, -0.07) == doctest::Approx(best));
+  }
+  SUBCASE("the triple") {
+    const Architecture& best = free.scaling->grid[free.scaling->best.value()].architecture;
+    const double bound = 0.99 * latency_of(free, best);
+    REQUIRE(1.01 * latency_of(free, free.scaling->baseline) < bound);
+    const SearchOutcome outcome = searched({{latency, true, bound}});
+    REQUIRE(outcome.scaling.has_value());
+    REQUIRE(outcome.scaling->baseline == free.scaling->baseline);
+    const Architecture& found = outcome.scaling->grid[outcome.scaling->best.value()].architecture;
+    CHECK(found != best);
+    CHECK(1.01 * latency_of(outcome, found) <= bound);
+  }
+}
+
 TEST_CASE("CompoundScaling's outcome does not depend on how many are asked and in flight") {
   const auto architectures = [](int64_t batch, int64_t in_flight) {
     Ladder ladder;
