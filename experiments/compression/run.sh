@@ -33,7 +33,7 @@ for study in "$@"; do
       mkdir -p "$work"
       [ -f "$work/resnet20.onnx" ] || "$build/bin/compression_study" baseline --to "$work/resnet20.onnx"
       "$build/bin/lathe" run "$root/configs/fashion_mnist.yaml" --folder "$work/run" \
-        --set "report.baselines=[$work/resnet20.onnx]"
+        --set "report.baselines=[$work/resnet20.onnx, largest]"
       set -- "$work/run"
       ;;
     criteria) set -- $quick ${quick:+--train-images 12000 --epochs 3} ;;

@@ -2,6 +2,8 @@
 # Builds the studies of the supernet and runs those that are named, or all, one after another; figures go to
 # results.json beside this script, tables for README.md to the screen.
 # Usage: run.sh [--quick] [STUDY ...]     BUILD=folder chooses the build folder.
+# Only when it is named: "ranking" trains ranking/small.yaml and 12 of its networks alone, and goes on where it was
+# killed; its figures go to ranking/small.json.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -20,6 +22,14 @@ for study in "$@"; do
   echo
   echo "== $study"
   case $study in
+    ranking)
+      cmake -S "$root" -B "$build/whole" -G Ninja -DCMAKE_BUILD_TYPE=Release -DLATHE_BUILD_TESTS=OFF >/dev/null
+      ninja -C "$build/whole" lathe
+      "$build/whole/bin/lathe" train "$here/ranking/small.yaml" --folder "$build/ranking"
+      "$build/whole/bin/lathe" supernet rank "$build/ranking" --epochs 24
+      cp "$build/ranking/ranking.json" "$here/ranking/small.json"
+      continue
+      ;;
     step) set -- "$spaces/mobilenet_28.yaml" "$spaces/mobilenet_v2_28.yaml" "$spaces/mobilenet_v3_32.yaml" ;;
     evaluation) set -- "$spaces/mobilenet_v2_28.yaml" ;;
     *) set -- ;;
