@@ -134,8 +134,9 @@ std::string ranking_advice(const RankingResult& result) {
   }
   if (result.kendall <= result.macs_kendall) {
     return "MACs order the networks at least as well: inherited accuracy tells little beyond size. "
-           "Train the supernet longer (supernet.epochs), or fine-tune several networks "
-           "(export.networks, compress.distil) before choosing one.";
+           "Train the supernet longer (supernet.epochs) or on more networks a step "
+           "(supernet.random_subnets), or fine-tune several networks (export.networks, "
+           "compress.distil) before choosing one.";
   }
   if (result.kendall_low >= 0.6) {
     return "Inherited accuracy can be searched on.";

@@ -64,7 +64,7 @@ MACs alone order them with tau-b 0.67
 of 6 pairs, 1 in the other order when retrained, 3 closer than their standard errors tell apart
 retrained minus inherited: +10.00 points on average (standard error 4.08)
 picking the best by inherited accuracy within a limit of MACs loses 2.50 points on average, 10.00 at most
-MACs order the networks at least as well: inherited accuracy tells little beyond size. Train the supernet longer (supernet.epochs), or fine-tune several networks (export.networks, compress.distil) before choosing one.
+MACs order the networks at least as well: inherited accuracy tells little beyond size. Train the supernet longer (supernet.epochs) or on more networks a step (supernet.random_subnets), or fine-tune several networks (export.networks, compress.distil) before choosing one.
 )");
   ranking.result.reset();
   ranking.subnets[3].retrained.reset();
