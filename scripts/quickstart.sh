@@ -16,7 +16,7 @@ werror=OFF
 cmake --preset release -DLATHE_WERROR=$werror
 
 begin_step "build"
-cmake --build --preset release --parallel "$jobs" --target lathe lathe-agent lathe_supernet_module
+cmake --build --preset release --parallel "$jobs" --target lathe lathe-agent
 
 begin_step "lathe run configs/quickstart.yaml"
 build/release/bin/lathe run configs/quickstart.yaml "$@"

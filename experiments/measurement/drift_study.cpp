@@ -23,8 +23,7 @@ json study_drift(Bench& bench, bool quick) {
       logs[n].push_back(std::log(estimate.median_ms));
       const auto drift = estimate.conditions.extra.find("drift_half_width");
       if (drift != estimate.conditions.extra.end()) drifts[n] = drift->second;
-      widths[n].push_back(0.5 * (estimate.interval_ms.high - estimate.interval_ms.low) /
-                          estimate.median_ms);
+      widths[n].push_back(estimate.half_width());
     }
   }
   json rows = json::array();

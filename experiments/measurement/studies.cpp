@@ -145,8 +145,7 @@ json study_cheap(Bench& bench, bool quick) {
       median_ms = estimate.median_ms;
       if (median_ms >= 20.0) continue;
       seconds.push_back(estimate.wall_s);
-      const Interval& interval = estimate.interval_ms;
-      widths.push_back(0.5 * (interval.high - interval.low) / median_ms);
+      widths.push_back(estimate.half_width());
       precise += widths.back() <= 0.0101 ? 1 : 0;
     }
     if (seconds.empty()) continue;

@@ -66,6 +66,9 @@ struct LatencyEstimate {
   std::optional<EnergyEstimate> energy;  ///< where the plan asked for it
   Verdict verdict = Verdict::Clean;
   Conditions conditions;
+
+  /// Half of the interval's width, relative to the median, which must not be 0.
+  double half_width() const { return 0.5 * (interval_ms.high - interval_ms.low) / median_ms; }
 };
 
 /// Stable JSON, read back by latency_estimate_from_json. \throws DataError for malformed text.

@@ -13,8 +13,9 @@ namespace lathe::supernet {
 std::vector<TrainingPhase> one_phase(const TrainOptions& options, int64_t steps_per_epoch);
 
 /// The sandwich rule with in-place distillation (Yu et al., BigNAS, 2020): the largest network
-/// learns the labels; random ones, then the smallest, learn its outputs. In every step, as there,
-/// the smallest learns more than those next to it and ranks too high; in every nth it does not.
+/// learns the labels; random ones, then the smallest, learn its outputs. Trained in every
+/// step, as there, the smallest learns more than its neighbours and may rank too high: hence
+/// options.sampler.smallest_every.
 class SandwichSampler : public SubnetSampler {
  public:
   SandwichSampler(const search::SearchSpace& space, const TrainOptions& options,

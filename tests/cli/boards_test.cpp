@@ -370,6 +370,7 @@ TEST_CASE("lathe table build measures blocks once, and a search starts from the 
   const auto table = folder / "tables" / "t.json";
   const std::vector<std::string> build = {
       "table", "build", config.string(), "-o", table.string(), "--networks", "8", "--blocks"};
+  bool board_changed = false;  // on a busy machine: then what was measured before is measured again
   const auto blocks_of = [&](const std::string& count) {
     std::vector<std::string> arguments = build;
     arguments.push_back(count);
@@ -377,13 +378,16 @@ TEST_CASE("lathe table build measures blocks once, and a search starts from the 
     INFO(output);
     REQUIRE(code == 0);
     CHECK(output.find("reconciled, held out") != std::string::npos);
+    board_changed = output.find("the board is faster or slower") != std::string::npos;
     return Json::parse(read_file(table)).at("blocks");
   };
   const Json few = blocks_of("5");
   REQUIRE(few.size() == 5);
   const Json more = blocks_of("8");
   REQUIRE(more.size() == 8);
-  for (size_t i = 0; i < few.size(); ++i) CHECK(more.at(i) == few.at(i));  // not measured again
+  if (!board_changed) {
+    for (size_t i = 0; i < few.size(); ++i) CHECK(more.at(i) == few.at(i));  // not measured again
+  }
   const auto [exported, csv] =
       lathe_program({"measurements", "export", (folder / "tables" / "t.sqlite").string()});
   REQUIRE(exported == 0);
@@ -399,7 +403,7 @@ TEST_CASE("lathe table build measures blocks once, and a search starts from the 
     if (line.find(",disturbed,") != std::string::npos) ++poor;
   }
   CHECK(structures.size() == 8 + 8);
-  CHECK(rows <= 8 + 8 + poor);
+  CHECK(rows <= 8 + 8 + poor + (board_changed ? 5 + 8 : 0));
 
   const auto [planned, plan] = lathe_program(
       {"plan", config.string(), "--set",

@@ -190,15 +190,12 @@ TEST_CASE("MeasurementSession's interval holds the board's drift, as far as the 
     test::drive(session, board, plan);
     return session.result();
   };
-  const auto half_width = [](const LatencyEstimate& estimate) {
-    return 0.5 * (estimate.interval_ms.high - estimate.interval_ms.low) / estimate.median_ms;
-  };
   const LatencyEstimate calm = measured(0.002, 100 << 20, 0.0);
   CHECK(calm.verdict == Verdict::Clean);
-  CHECK(half_width(calm) <= 0.01);
+  CHECK(calm.half_width() <= 0.01);
   const LatencyEstimate drifting = measured(0.04, 100 << 20, 0.0);
   CHECK(drifting.verdict == Verdict::Unsteady);
-  CHECK(half_width(drifting) > 0.035);
+  CHECK(drifting.half_width() > 0.035);
   CHECK(std::stod(drifting.conditions.extra.at("drift_half_width")) ==
         doctest::Approx(1.96 * 0.02).epsilon(0.05));
   // More blocks would not help, so none are spent.

@@ -10,9 +10,9 @@ namespace lathe::latency::test {
 /// What many measurements of simulated boards came to.
 struct Outcome {
   double coverage = 0.0;
-  std::vector<double> walls_s;       ///< what each measurement took, by the board's clock
-  std::vector<double> wall_ratios;   ///< to what TFLite's benchmark tool takes by its defaults
-  double reached = 0.0;              ///< share of measurements whose interval is within 1 %
+  std::vector<double> walls_s;      ///< what each measurement took, by the board's clock
+  std::vector<double> wall_ratios;  ///< to what TFLite's benchmark tool takes by its defaults
+  double reached = 0.0;             ///< share of measurements whose interval is within 1 %
   std::vector<double> errors;       ///< relative, of the session's median
   std::vector<double> mean_errors;  ///< relative, of the mean of 50 after 20 warm-up inferences
 };
@@ -56,8 +56,7 @@ inline Outcome simulate(double candidate_s, double process_sd, int trials, uint6
     const double truth_ms = 1e3 * model.candidate_s;
     covered +=
         estimate.interval_ms.low <= truth_ms && truth_ms <= estimate.interval_ms.high ? 1 : 0;
-    const double width_ms = estimate.interval_ms.high - estimate.interval_ms.low;
-    reached += 0.5 * width_ms <= 0.0101 * estimate.median_ms ? 1 : 0;
+    reached += estimate.half_width() <= 0.0101 ? 1 : 0;
     outcome.walls_s.push_back(board.now_s());
     outcome.wall_ratios.push_back(board.now_s() /
                                   tflite_wall_s(SimulatedBoard(model, rng.derive("TFLite"))));
