@@ -11,8 +11,8 @@
 namespace lathe::device {
 namespace {
 
-constexpr int kCalibrationProcesses = 5;
-constexpr int kCalibrationBlocks = 30;
+constexpr size_t kCalibrationProcesses = 5;
+constexpr size_t kCalibrationBlocks = 30;
 constexpr double kCalibrationBlock_s = 0.002;
 constexpr double kCalibrationLimit_s = 30.0;
 // The control network: so many blocks each time, the first times with every job, then at most so
@@ -28,8 +28,8 @@ constexpr double kControlRetry_s = 600.0;  // after a failure
 
 double now_s() { return steady_clock().now_s(); }
 
-bool is_undisturbed(const latency::Block& block) {
-  return latency::block_fault(block.conditions, {}) == latency::BlockFault::None;
+bool is_undisturbed(const latency::BlockConditions& conditions) {
+  return latency::block_fault(conditions, {}) == latency::BlockFault::None;
 }
 
 /// Of the agent's own networks, which need no model and no limit of the job's.
@@ -51,10 +51,10 @@ Result<double> Calibrator::reference_s(const JobSpec& spec, const Cancellation& 
   const JobSpec reference = without_model(spec);
   internal::Load load = load_of(settings_, reference, kCalibrationLimit_s);
   load.set_with_reference(true);
-  std::vector<std::vector<double>> seconds;
-  bool trustworthy = true;
+  std::vector<std::vector<double>> all;
+  std::vector<std::vector<double>> undisturbed;
   const double deadline_s = now_s() + kCalibrationLimit_s;
-  for (int process = 0; process < kCalibrationProcesses; ++process) {
+  for (size_t process = 0; process < kCalibrationProcesses; ++process) {
     Result<JobWorker> worker =
         JobWorker::start(settings_, reference, load, deadline_s, cancellation);
     if (!worker) return worker.failure();
@@ -64,19 +64,21 @@ Result<double> Calibrator::reference_s(const JobSpec& spec, const Cancellation& 
     const auto blocks = worker->run_blocks(
         std::vector<latency::BlockPlan>(kCalibrationBlocks, plan), deadline_s, cancellation);
     if (!blocks) return blocks.failure();
-    std::vector<double> undisturbed;
-    std::vector<double> all;
+    all.emplace_back();
+    undisturbed.emplace_back();
     for (const latency::Block& block : *blocks) {
-      all.push_back(block.reference_s);
-      if (is_undisturbed(block)) undisturbed.push_back(block.reference_s);
+      all.back().push_back(block.reference_s);
+      if (is_undisturbed(block.conditions)) undisturbed.back().push_back(block.reference_s);
     }
-    const bool trusted = 2 * undisturbed.size() >= kCalibrationBlocks;
-    trustworthy = trustworthy && trusted;
-    seconds.push_back(trusted ? undisturbed : all);
   }
-  const double reference_s = latency::calibrated_reference_s(seconds);
-  if (trustworthy) calibration.reference_s = reference_s;
-  return reference_s;
+  undisturbed = latency::without_slow(undisturbed, latency::BlockLimits().reference_slowdown);
+  size_t count = 0;
+  for (const std::vector<double>& process : undisturbed) count += process.size();
+  if (2 * count < kCalibrationProcesses * kCalibrationBlocks) {
+    return latency::calibrated_reference_s(all);
+  }
+  calibration.reference_s = latency::calibrated_reference_s(undisturbed);
+  return calibration.reference_s;
 }
 
 void Calibrator::measure_control(const JobSpec& spec, const Cancellation& cancellation) {
@@ -98,7 +100,8 @@ void Calibrator::measure_control(const JobSpec& spec, const Cancellation& cancel
     Result<JobWorker> worker = JobWorker::start(settings_, control, load, deadline_s, cancellation);
     if (!worker) break;
     workers.push_back(std::move(worker).value());
-    const auto log_ratio = time_control(workers.back(), deadline_s, cancellation);
+    const auto log_ratio =
+        time_control(workers.back(), calibration.reference_s, deadline_s, cancellation);
     if (log_ratio) log_ratios.push_back(*log_ratio);
   }
   if (log_ratios.size() == 2) calibration.drift.learn(log_ratios[0], log_ratios[1]);
@@ -109,7 +112,8 @@ void Calibrator::measure_control(const JobSpec& spec, const Cancellation& cancel
   calibration.next_control_s = end_s + pause_s;
 }
 
-std::optional<double> Calibrator::time_control(JobWorker& worker, double deadline_s,
+std::optional<double> Calibrator::time_control(JobWorker& worker, double calibrated_s,
+                                               double deadline_s,
                                                const Cancellation& cancellation) {
   const double control_s = worker.loaded().candidate_s();
   const double reference_s = worker.loaded().reference_s();
@@ -124,7 +128,9 @@ std::optional<double> Calibrator::time_control(JobWorker& worker, double deadlin
   if (!blocks) return std::nullopt;
   std::vector<double> log_ratios;
   for (const latency::Block& block : *blocks) {
-    if (is_undisturbed(block))
+    latency::BlockConditions conditions = block.conditions;
+    if (calibrated_s > 0.0) conditions.reference_slowdown = block.reference_s / calibrated_s - 1.0;
+    if (is_undisturbed(conditions))
       log_ratios.push_back(std::log(block.candidate_s / block.reference_s));
   }
   if (2 * log_ratios.size() < kControlBlocks) return std::nullopt;

@@ -38,8 +38,8 @@ class Calibrator {
 
  private:
   /// The median of log(control/reference) in a process, or nothing if it failed or was disturbed.
-  static std::optional<double> time_control(JobWorker& worker, double deadline_s,
-                                            const Cancellation& cancellation);
+  static std::optional<double> time_control(JobWorker& worker, double calibrated_s,
+                                            double deadline_s, const Cancellation& cancellation);
 
   const AgentSettings& settings_;
   std::map<std::string, Calibration> calibrations_;

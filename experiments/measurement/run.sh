@@ -13,7 +13,7 @@ configure() {
     -DLATHE_BUILD_TESTS=OFF "$@" >/dev/null
 }
 configure -B "$build"
-ninja -C "$build" measurement_study lathe-agent
+ninja -C "$build" measurement_study cold_start lathe-agent
 
 for header in "${ONNXRUNTIME_INCLUDE_DIR:-}" /usr/include/onnxruntime "$root/build/newer/root/usr/include/onnxruntime"; do
   [ -f "$header/onnxruntime_c_api.h" ] && break

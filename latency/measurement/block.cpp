@@ -23,6 +23,8 @@ const char* to_string(BlockFault fault) {
       return "throttled";
     case BlockFault::TooHot:
       return "too_hot";
+    case BlockFault::SlowReference:
+      return "slow_reference";
   }
   throw InvariantError("to_string: BlockFault = " + std::to_string(static_cast<int>(fault)) +
                        ", expected one of the enumerators");
@@ -48,6 +50,7 @@ BlockFault block_fault(const BlockConditions& conditions, const BlockLimits& lim
     return BlockFault::Preempted;
   }
   if (conditions.irq_s > limits.irq_fraction * duration_s) return BlockFault::Interrupted;
+  if (conditions.reference_slowdown > limits.reference_slowdown) return BlockFault::SlowReference;
   return BlockFault::None;
 }
 

@@ -19,7 +19,8 @@ struct BlockPlan {
   int reference_primers = 0;
 };
 
-/// What the operating system and the board say about the time in which a block ran (both segments).
+/// What the operating system, the board and the reference network say about the time in which a
+/// block ran (both segments).
 struct BlockConditions {
   double duration_s = 0.0;           ///< wall time of the block
   int64_t involuntary_switches = 0;  ///< of the measuring threads
@@ -29,7 +30,8 @@ struct BlockConditions {
   double frequency_hz = 0.0;  ///< lowest seen during the block; 0: unknown
   double planned_frequency_hz = 0.0;  ///< what the core should run at; 0: unknown
   uint32_t throttle_bits = 0;  ///< active throttling (Raspberry Pi get_throttled bits 0-3); 0: none
-  double temperature_c = -1.0;  ///< -1: unknown
+  double temperature_c = -1.0;      ///< -1: unknown
+  double reference_slowdown = 0.0;  ///< the reference's time over its calibrated one, minus 1
 };
 
 /// One measured block: of both networks the median seconds of an inference in its segment. Each
@@ -50,10 +52,22 @@ struct BlockLimits {
   double irq_fraction = 0.02;
   double frequency_fraction = 0.98;  ///< of the planned frequency, at least
   double temperature_c = 85.0;
+  /// Who computes on the core's other hardware thread slows the reference down by 20 to 40 %, a
+  /// network by another share, and no counter tells.
+  double reference_slowdown = 0.15;
 };
 
 /// Why a block does not count.
-enum class BlockFault { None, Preempted, Stolen, Interrupted, SlowClock, Throttled, TooHot };
+enum class BlockFault {
+  None,
+  Preempted,
+  Stolen,
+  Interrupted,
+  SlowClock,
+  Throttled,
+  TooHot,
+  SlowReference,
+};
 const char* to_string(BlockFault fault);  ///< "none", "preempted", ...
 
 /// Returns the first reason, most telling first, for which a block under `conditions` does not

@@ -178,6 +178,23 @@ RatioEstimate estimate_ratio(const std::vector<std::vector<double>>& samples, do
   return estimate;
 }
 
+std::vector<std::vector<double>> without_slow(const std::vector<std::vector<double>>& seconds,
+                                              double max_slowdown) {
+  std::vector<double> all;
+  for (const std::vector<double>& process : seconds) {
+    all.insert(all.end(), process.begin(), process.end());
+  }
+  if (all.empty()) return seconds;
+  const double limit = (1.0 + max_slowdown) * quantile(all, 0.1);
+  std::vector<std::vector<double>> kept = seconds;
+  for (std::vector<double>& process : kept) {
+    process.erase(std::remove_if(process.begin(), process.end(),
+                                 [limit](double value) { return value > limit; }),
+                  process.end());
+  }
+  return kept;
+}
+
 double calibrated_reference_s(const std::vector<std::vector<double>>& seconds) {
   std::vector<double> medians;
   for (const std::vector<double>& process : seconds) {

@@ -74,6 +74,11 @@ RatioEstimate estimate_ratio(const std::vector<std::vector<double>>& samples, do
 /// a single value: nothing is known.
 double median_standard_error(const std::vector<double>& sample);
 
+/// Returns the times without those of more than `max_slowdown` above the first decile of all: of
+/// a core that others keep busy in turns, what it takes when it is left alone.
+std::vector<std::vector<double>> without_slow(const std::vector<std::vector<double>>& seconds,
+                                              double max_slowdown);
+
 /// Returns the reference network's calibrated seconds: the mean over processes of each process's
 /// median. `seconds[p]` are the times of one inference in process p; empty processes are ignored.
 /// \throws InvariantError if there is no time or one is not positive.

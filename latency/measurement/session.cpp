@@ -65,7 +65,7 @@ void MeasurementSession::feed(const Block& block, double elapsed_s) {
       std::log(block.candidate_s / (sustained() ? options_.reference_s : block.reference_s));
   all_ratios_.back().push_back(ratio);
   reference_times_s_.push_back(block.reference_s);
-  const BlockFault fault = fault_of(block.conditions);
+  const BlockFault fault = fault_of(block);
   if (fault != BlockFault::None) {
     ++rejected_;
     ++faults_[fault];
@@ -96,7 +96,11 @@ void MeasurementSession::feed_heat(const Block& block, double elapsed_s) {
 }
 
 /// What slows a hot board down is what a sustained measurement is to see.
-BlockFault MeasurementSession::fault_of(BlockConditions conditions) const {
+BlockFault MeasurementSession::fault_of(const Block& block) const {
+  BlockConditions conditions = block.conditions;
+  if (!sustained() && !options_.invalid_timing) {
+    conditions.reference_slowdown = block.reference_s / options_.reference_s - 1.0;
+  }
   if (sustained()) {
     conditions.throttle_bits = 0;
     conditions.frequency_hz = 0.0;
@@ -162,7 +166,8 @@ Step MeasurementSession::next() {
   if (heating() || all_ratios_.back().empty() || !process_is_done())
     return {Step::Kind::Blocks, plan_blocks()};
   if (processes() < plan.processes) return {Step::Kind::StartProcess, {}};
-  if (enough_kept() && half_width() <= reachable_half_width() && kept_ >= plan.min_blocks) {
+  if (enough_kept() && half_width() <= reachable_half_width() && kept_ >= plan.min_blocks &&
+      !mostly_rejected()) {
     return {Step::Kind::Finish, {}};
   }
   const int64_t run = kept_ + rejected_;
@@ -170,6 +175,11 @@ Step MeasurementSession::next() {
   if (run >= plan.max_blocks || elapsed_s_ + process_s > plan.budget_s)
     return {Step::Kind::Finish, {}};
   return {Step::Kind::StartProcess, {}};
+}
+
+bool MeasurementSession::mostly_rejected() const {
+  return static_cast<double>(rejected_) >
+         options_.max_rejected_fraction * static_cast<double>(kept_ + rejected_);
 }
 
 bool MeasurementSession::enough_kept() const { return 2 * kept_ >= options_.plan.min_blocks; }
@@ -231,8 +241,7 @@ Verdict MeasurementSession::verdict(const RatioEstimate& estimate) const {
     const auto found = faults_.find(fault);
     if (found != faults_.end()) throttled += found->second;
   }
-  const double run = static_cast<double>(kept_ + rejected_);
-  if (static_cast<double>(rejected_) > options_.max_rejected_fraction * run || !enough_kept()) {
+  if (mostly_rejected() || !enough_kept()) {
     return 2 * throttled >= rejected_ ? Verdict::Throttled : Verdict::Disturbed;
   }
   if (reference_has_moved()) return Verdict::Disturbed;

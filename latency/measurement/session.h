@@ -18,8 +18,9 @@ struct SessionOptions {
   ProcessVariance process_variance;
   DriftVariance drift;
   BlockLimits limits;
-  bool invalid_timing = false;         ///< an emulated clock: the verdict is always InvalidTiming
-  double max_rejected_fraction = 0.5;  ///< more than this: Disturbed (or Throttled)
+  bool invalid_timing = false;  ///< an emulated clock: the verdict is always InvalidTiming
+  /// More than this: on while the budget lasts, in the end Disturbed (or Throttled).
+  double max_rejected_fraction = 0.5;
   double max_reference_drift =
       0.15;  ///< the reference ran this much off its calibrated time, relative: Disturbed
 };
@@ -87,6 +88,7 @@ class MeasurementSession {
 
  private:
   bool enough_kept() const;
+  bool mostly_rejected() const;
   const std::vector<std::vector<double>>& counted_ratios() const;
   RatioEstimate estimate() const;
   double drift_half_width() const;
@@ -96,7 +98,7 @@ class MeasurementSession {
   bool sustained() const { return options_.plan.sustain_s > 0.0; }
   bool heating() const;
   void feed_heat(const Block& block, double elapsed_s);
-  BlockFault fault_of(BlockConditions conditions) const;
+  BlockFault fault_of(const Block& block) const;
   Verdict verdict(const RatioEstimate& estimate) const;
   double reference_drift() const;
   std::vector<BlockPlan> plan_blocks();

@@ -5,9 +5,11 @@
 namespace lathe::latency {
 
 struct WarmUpOptions {
-  int min_window = 3;           ///< inferences of a window at least
+  int min_window = 2;           ///< inferences of a window at least
   double min_window_s = 0.002;  ///< a window goes on until it lasts this long
-  double tolerance = 0.02;      ///< two consecutive windows agree within this, relative
+  /// Two consecutive windows agree within this, relative. What an inference takes too long while
+  /// the network is cold falls to about a quarter with each, so the next window has a sixteenth.
+  double tolerance = 0.05;
   double limit_s =
       1.0;  ///< time in inferences after which the warm-up ends anyway (after two windows)
 };

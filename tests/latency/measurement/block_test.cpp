@@ -50,6 +50,10 @@ TEST_CASE("block_fault names each disturbance just beyond its limit and none jus
        [](BlockConditions& c) { c.frequency_hz = 6e8; }, BlockFault::SlowClock},
       {"throttle bit", [](BlockConditions&) {}, [](BlockConditions& c) { c.throttle_bits = 4; },
        BlockFault::Throttled},
+      {"slow reference", [](BlockConditions& c) { c.reference_slowdown = 0.149; },
+       [](BlockConditions& c) { c.reference_slowdown = 0.151; }, BlockFault::SlowReference},
+      {"fast reference", [](BlockConditions& c) { c.reference_slowdown = -0.5; },
+       [](BlockConditions& c) { c.reference_slowdown = 0.5; }, BlockFault::SlowReference},
       {"temperature", [](BlockConditions& c) { c.temperature_c = 85.0; },
        [](BlockConditions& c) { c.temperature_c = 85.1; }, BlockFault::TooHot},
   };

@@ -57,7 +57,7 @@ TEST_CASE(
     options.reference_s = model.reference_s;
     MeasurementSession session(options);
     SimulatedBoard board(model, rng.derive("board"));
-    test::drive(session, board, plan);
+    test::drive(session, board);
     errors.push_back(session.result().median_ms / (1e3 * model.candidate_s) - 1.0);
     SimulatedBoard plain(model, rng.derive("plain"));
     plain.start_process();

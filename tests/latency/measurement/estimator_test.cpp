@@ -145,6 +145,23 @@ TEST_CASE("DriftVariance starts from a prior, forgets, and spares networks that 
   CHECK_THROWS_AS(variance.learn(0.1, std::nan("")), InvariantError);
 }
 
+TEST_CASE("without_slow leaves out what is beyond the first decile by more than the limit") {
+  std::vector<double> quiet(20, 0.002);
+  quiet[3] = 0.00219;
+  std::vector<double> mixed = {0.00221, 0.002, 0.0026, 0.0027};
+  const auto kept = without_slow({quiet, mixed, {0.0026, 0.0026}, {}}, 0.1);
+  REQUIRE(kept.size() == 4);
+  CHECK(kept[0] == quiet);
+  CHECK(kept[1] == std::vector<double>{0.002});
+  CHECK(kept[2].empty());
+  CHECK(kept[3].empty());
+  // One process that was quick by chance is less than a tenth: it does not make the others slow.
+  std::vector<double> chance(100, 0.0026);
+  chance[50] = 0.002;
+  CHECK(without_slow({chance}, 0.1)[0] == chance);
+  CHECK(without_slow({{}, {}}, 0.1).size() == 2);
+}
+
 TEST_CASE("calibrated_reference_s is the mean of the processes' medians") {
   CHECK(calibrated_reference_s({{0.002, 0.002, 0.9}, {}, {0.004}}) == doctest::Approx(0.003));
   CHECK_THROWS_WITH_AS(calibrated_reference_s({{}}), "calibrated_reference_s: there is no time",

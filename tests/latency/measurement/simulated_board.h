@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <vector>
 
@@ -22,6 +23,11 @@ struct BoardModel {
   double drift_per_s = 0.0;   ///< of the whole board's speed, relative
   double start_s = 0.060;     ///< spawn and load
   double spike_probability = 0.05;
+  // Spells in which somebody computes on the core's other hardware thread.
+  double spells_per_s = 0.0;
+  double spell_s = 0.3;
+  double spell_candidate = 1.17;  ///< how many times as long an inference takes meanwhile
+  double spell_reference = 1.30;
 };
 
 /// A board, its clock and its worker processes, all simulated.
@@ -34,15 +40,21 @@ class SimulatedBoard {
   void start_process() {
     now_s_ += model_.start_s;
     candidate_offset_ = model_.process_sd * rng_.normal();
-    inferences_ = 0;
+    inferences_ = {0, 0};
   }
 
   double infer(bool candidate) {
     const double base_s =
         candidate ? model_.candidate_s * std::exp(candidate_offset_) : model_.reference_s;
-    const double cold = 1.0 + 0.5 * std::exp(-static_cast<double>(inferences_++) / 3.0);
+    // Of networks of 0.2 ms the first inferences of a process take 2.0, 1.27, 1.06 times as long,
+    // of slower ones less (experiments/measurement, cold_start).
+    int& inferences = inferences_[candidate ? 0 : 1];
+    const double cold = 1.0 + std::exp(-1.35 * static_cast<double>(inferences++));
     const double speed = 1.0 + model_.drift_per_s * now_s_;
-    const double time_s = base_s * cold * speed * noise();
+    const double spell = !in_spell() ? 1.0
+                         : candidate ? model_.spell_candidate
+                                     : model_.spell_reference;
+    const double time_s = base_s * cold * speed * spell * noise();
     now_s_ += time_s;
     return time_s;
   }
@@ -60,6 +72,16 @@ class SimulatedBoard {
   }
 
  private:
+  /// Spells of a fixed length, after pauses of exponentially distributed length.
+  bool in_spell() {
+    if (model_.spells_per_s == 0.0) return false;
+    while (now_s_ >= spell_end_s_) {
+      spell_start_s_ = spell_end_s_ - std::log(1.0 - rng_.uniform()) / model_.spells_per_s;
+      spell_end_s_ = spell_start_s_ + model_.spell_s;
+    }
+    return now_s_ >= spell_start_s_;
+  }
+
   double segment(bool candidate, int inferences, int primers) {
     for (int i = 0; i < primers; ++i) infer(candidate);
     std::vector<double> times_s;
@@ -80,18 +102,20 @@ class SimulatedBoard {
   Rng rng_;
   double now_s_ = 0.0;
   double candidate_offset_ = 0.0;
-  int inferences_ = 0;
+  std::array<int, 2> inferences_ = {0, 0};  ///< of this process: candidate, reference
+  double spell_start_s_ = 0.0;
+  double spell_end_s_ = 0.0;
 };
 
 /// Drives a session on the board as the agent does.
-inline void drive(MeasurementSession& session, SimulatedBoard& board, const MeasurementPlan& plan) {
+inline void drive(MeasurementSession& session, SimulatedBoard& board) {
   for (Step step = session.next(); step.kind != Step::Kind::Finish; step = session.next()) {
     if (step.kind == Step::Kind::StartProcess) {
       board.start_process();
-      WarmUp candidate({3, plan.min_block_s, 0.02, 1.0});
+      WarmUp candidate;
       while (!candidate.feed(board.infer(true))) {
       }
-      WarmUp reference({3, plan.min_block_s, 0.02, 1.0});
+      WarmUp reference;
       while (!reference.feed(board.infer(false))) {
       }
       session.begin_process(candidate.inference_s(), reference.inference_s(), board.now_s());

@@ -49,7 +49,7 @@ inline Outcome simulate(double candidate_s, double process_sd, int trials, uint6
     options.process_variance = variance;
     MeasurementSession session(options);
     SimulatedBoard board(model, rng.derive("board"));
-    drive(session, board, plan);
+    drive(session, board);
     variance = session.learned_variance();
 
     const LatencyEstimate estimate = session.result();
