@@ -15,7 +15,7 @@ constexpr size_t kCalibrationProcesses = 5;
 constexpr size_t kCalibrationBlocks = 30;
 constexpr double kCalibrationBlock_s = 0.002;
 constexpr double kCalibrationLimit_s = 30.0;
-// The control network: so many blocks each time, the first times with every job, then at most so
+// The control networks: so many blocks each time, the first times with every job, then at most so
 // often and for at most so much of the time.
 constexpr size_t kControlBlocks = 12;
 constexpr double kControlBlock_s = 0.002;
@@ -89,26 +89,31 @@ void Calibrator::measure_control(const JobSpec& spec, const Cancellation& cancel
   }
   const JobSpec control = without_model(spec);
   internal::Load load = load_of(settings_, control, kControlLimit_s);
-  load.set_with_control(true);
   load.set_with_reference(true);
   load.set_warm_up_limit_s(kControlWarmUp_s);
   const double deadline_s = start_s + kControlLimit_s;
-  // Both are held to the end: see JobDriver::start_process.
-  std::vector<JobWorker> workers;
-  std::vector<double> log_ratios;
-  for (int process = 0; process < 2; ++process) {
-    Result<JobWorker> worker = JobWorker::start(settings_, control, load, deadline_s, cancellation);
-    if (!worker) break;
-    workers.push_back(std::move(worker).value());
-    const auto log_ratio =
-        time_control(workers.back(), calibration.reference_s, deadline_s, cancellation);
-    if (log_ratio) log_ratios.push_back(*log_ratio);
+  bool failed = false;
+  for (size_t i = 0; i < latency::DriftVariance::kControls && !failed; ++i) {
+    load.set_control(static_cast<uint32_t>(i + 1));
+    // Both are held to the end: see JobDriver::start_process.
+    std::vector<JobWorker> workers;
+    std::vector<double> log_ratios;
+    for (int process = 0; process < 2; ++process) {
+      Result<JobWorker> worker =
+          JobWorker::start(settings_, control, load, deadline_s, cancellation);
+      if (!worker) break;
+      workers.push_back(std::move(worker).value());
+      const auto log_ratio =
+          time_control(workers.back(), calibration.reference_s, deadline_s, cancellation);
+      if (log_ratio) log_ratios.push_back(*log_ratio);
+    }
+    if (log_ratios.size() == 2) calibration.drift.learn(i, log_ratios[0], log_ratios[1]);
+    failed = workers.size() < 2;
   }
-  if (log_ratios.size() == 2) calibration.drift.learn(log_ratios[0], log_ratios[1]);
   const double end_s = now_s();
   double pause_s = std::max(kControlEvery_s, (end_s - start_s) / kControlShare);
   if (calibration.drift.count() < kFirstControls) pause_s = 0.0;
-  if (workers.size() < 2) pause_s = kControlRetry_s;
+  if (failed) pause_s = kControlRetry_s;
   calibration.next_control_s = end_s + pause_s;
 }
 

@@ -19,8 +19,8 @@ struct Calibration {
   double next_control_s = 0.0;        ///< by the steady clock
 };
 
-/// Calibrates the reference network and watches the control network. Not thread-safe; to be used by
-/// the thread that carries out jobs.
+/// Calibrates the reference network and watches the control networks. Not thread-safe; to be used
+/// by the thread that carries out jobs.
 class Calibrator {
  public:
   explicit Calibrator(const AgentSettings& settings) : settings_(settings) {}
@@ -32,7 +32,8 @@ class Calibrator {
   /// was mostly disturbed serves this job alone: the next one calibrates again.
   Result<double> reference_s(const JobSpec& spec, const Cancellation& cancellation);
 
-  /// Between jobs, now and then: two processes that time the control network beside the reference.
+  /// Between jobs, now and then: two processes each that time a control network beside the
+  /// reference.
   /// Where that fails (too little memory, say) the prior remains; it is no failure of the job.
   void measure_control(const JobSpec& spec, const Cancellation& cancellation);
 

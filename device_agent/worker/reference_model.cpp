@@ -60,15 +60,19 @@ network::Model make_reference_model() {
   return {std::move(net), std::move(weights)};
 }
 
-network::Model make_control_model() {
+network::Model make_control_model(size_t control) {
   network::Network net;
   NodeId at = net.add_input("image", {1, 3, 32, 32});
   at = net.add("stem", convolution(32, 3, 2, ActivationKind::Relu6), {at});
   at = add_block(net, "block0", at, 64, 2);
   at = add_block(net, "block1", at, 128, 2);
   for (const char* name : {"block2", "block3", "block4"}) at = add_block(net, name, at, 128, 1);
-  at = add_block(net, "block5", at, 256, 2);
-  for (const char* name : {"block6", "block7"}) at = add_block(net, name, at, 256, 1);
+  if (control > 0) {
+    at = add_block(net, "block5", at, 256, 2);
+    for (const char* name : {"block6", "block7", "block8", "block9", "block10"}) {
+      at = add_block(net, name, at, 256, 1);
+    }
+  }
   net.add("mean", network::GlobalAveragePool{}, {at});
   // Small values of both signs: what they are does not matter, and drawing millions takes its time.
   network::Weights weights;

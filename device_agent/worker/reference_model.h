@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+
 #include "network/network.h"
 
 namespace lathe::device {
@@ -9,9 +11,9 @@ namespace lathe::device {
 /// relative to it: it must never change (a test pins its digest).
 network::Model make_reference_model();
 
-/// Returns the control network, the reference's opposite: 7 MB of weights that no second-level
-/// cache holds and few operations (fp32, 3x32x32 input). What slows the way to memory slows it and
-/// leaves the reference alone.
-network::Model make_control_model();
+/// Returns a control network, the reference's opposite: many weights, about
+/// latency::DriftVariance::kControlBytes[control], and few operations (fp32, 3x32x32 input). What
+/// slows the way to memory slows it and leaves the reference alone.
+network::Model make_control_model(size_t control);
 
 }  // namespace lathe::device

@@ -160,7 +160,9 @@ class Worker {
     EngineOptions options;
     options.threads = static_cast<int>(load.threads());
     if (load.with_reference()) reference_ = engine.prepare(make_reference_model(), options);
-    if (load.with_control()) candidate_ = engine.prepare(make_control_model(), options);
+    if (load.control() > 0) {
+      candidate_ = engine.prepare(make_control_model(load.control() - 1), options);
+    }
     if (load.with_candidate()) {
       options.precision = static_cast<latency::Precision>(load.precision());
       network::Model model = network::import_onnx(read_model_bytes());

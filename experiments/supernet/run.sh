@@ -2,8 +2,8 @@
 # Builds the studies of the supernet and runs those that are named, or all, one after another; figures go to
 # results.json beside this script, tables for README.md to the screen.
 # Usage: run.sh [--quick] [STUDY ...]     BUILD=folder chooses the build folder.
-# Only when it is named: "ranking" trains ranking/small.yaml and 12 of its networks alone, and goes on where it was
-# killed; its figures go to ranking/small.json.
+# Only when it is named: "ranking" trains ranking/small.yaml and ranking/cifar10_small.yaml (which wants lathe data fetch
+# cifar10), each with 12 of its networks alone, and goes on where it was killed; figures go to the .json beside each.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -25,9 +25,13 @@ for study in "$@"; do
     ranking)
       cmake -S "$root" -B "$build/whole" -G Ninja -DCMAKE_BUILD_TYPE=Release -DLATHE_BUILD_TESTS=OFF >/dev/null
       ninja -C "$build/whole" lathe
-      "$build/whole/bin/lathe" train "$here/ranking/small.yaml" --folder "$build/ranking"
-      "$build/whole/bin/lathe" supernet rank "$build/ranking" --epochs 24
-      cp "$build/ranking/ranking.json" "$here/ranking/small.json"
+      ninja -C "$build/whole" lathe-agent
+      for name_epochs in small:24 cifar10_small:20; do
+        name=${name_epochs%:*}
+        "$build/whole/bin/lathe" train "$here/ranking/$name.yaml" --folder "$build/ranking-$name"
+        "$build/whole/bin/lathe" supernet rank "$build/ranking-$name" --epochs "${name_epochs#*:}"
+        cp "$build/ranking-$name/ranking.json" "$here/ranking/$name.json"
+      done
       continue
       ;;
     step) set -- "$spaces/mobilenet_28.yaml" "$spaces/mobilenet_v2_28.yaml" "$spaces/mobilenet_v3_32.yaml" ;;

@@ -63,25 +63,27 @@ void ProcessVariance::learn(const RatioEstimate& job) {
 
 double ProcessVariance::variance() const { return std::max(0.0, sum_ / weight_); }
 
-void DriftVariance::learn(double first, double second) {
+void DriftVariance::learn(size_t control, double first, double second) {
   constexpr size_t kMemory = 40;
   if (!std::isfinite(first) || !std::isfinite(second)) {
     throw InvariantError("DriftVariance::learn: log ratios = " + std::to_string(first) + " and " +
                          std::to_string(second) + ", expected finite ones");
   }
-  log_ratios_.emplace_back(first, second);
-  if (log_ratios_.size() > kMemory) log_ratios_.pop_front();
+  LogRatios& log_ratios = log_ratios_.at(control);
+  log_ratios.emplace_back(first, second);
+  if (log_ratios.size() > kMemory) log_ratios.pop_front();
 }
 
-double DriftVariance::control() const {
+double DriftVariance::of_control(size_t control) const {
   constexpr double kPrior = 0.002;
   constexpr double kPriorDegrees = 2.0;
   double sum = kPriorDegrees * kPrior * kPrior;
   double degrees = kPriorDegrees;
-  if (log_ratios_.size() > 1) {
+  const LogRatios& log_ratios = log_ratios_.at(control);
+  if (log_ratios.size() > 1) {
     std::vector<double> means;
     double processes = 0.0;  // variance of a mean of two, as far as processes differ
-    for (const auto& [first, second] : log_ratios_) {
+    for (const auto& [first, second] : log_ratios) {
       means.push_back(0.5 * (first + second));
       processes += 0.25 * (first - second) * (first - second);
     }
@@ -95,10 +97,21 @@ double DriftVariance::control() const {
 }
 
 double DriftVariance::of(int64_t weight_bytes) const {
-  constexpr double kCacheBytes = 1 << 20;  // of a second-level cache, about
   const auto bytes = static_cast<double>(weight_bytes);
-  const double share = bytes / (bytes + kCacheBytes);
-  return share * share * control();
+  const auto small_bytes = static_cast<double>(kControlBytes.front());
+  const auto large_bytes = static_cast<double>(kControlBytes.back());
+  const double small = std::sqrt(of_control(0));
+  const double large = std::max(small, std::sqrt(of_control(1)));
+  double deviation = small * bytes / small_bytes;
+  if (bytes > small_bytes) {
+    const double position = std::log(bytes / small_bytes) / std::log(large_bytes / small_bytes);
+    deviation = small + (large - small) * std::min(1.0, position);
+  }
+  return deviation * deviation;
+}
+
+int64_t DriftVariance::count() const {
+  return static_cast<int64_t>(std::min(log_ratios_[0].size(), log_ratios_[1].size()));
 }
 
 double median_standard_error(const std::vector<double>& sample) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <utility>
@@ -32,22 +34,32 @@ class ProcessVariance {
 
 /// How far networks drift against the reference network over minutes, as variance of the logarithm
 /// of candidate/reference: what is at work for longer than a job takes, such as other guests of a
-/// host at the shared cache, no job sees in its own blocks. Learned from a control network that is
-/// measured again and again. Value type.
+/// host at the shared cache, no job sees in its own blocks. Learned from control networks that are
+/// measured again and again: what drifts is what a cache holds one day and not the next, so one of
+/// them is small and one is larger than most caches. Value type.
 class DriftVariance {
  public:
-  /// Adds what two processes, one right after the other, found for log(control/reference).
-  void learn(double first, double second);
+  /// Bytes of the control networks' weights, about.
+  static constexpr std::array<int64_t, 2> kControlBytes = {2'000'000, 13'400'000};
+  static constexpr size_t kControls = kControlBytes.size();
 
-  /// Of the control network over the last measurements, without what differs between processes;
+  /// Adds what two processes, one right after the other, found for log(control/reference), of the
+  /// control network with kControlBytes[control]. \throws InvariantError if one is not finite.
+  void learn(size_t control, double first, double second);
+
+  /// Of a control network over the last measurements, without what differs between processes;
   /// while they are few, a prior of 0.2 % counts like two of them.
-  double control() const;
-  /// Of a network with so many bytes of weights: those that the caches hold drift less.
+  double of_control(size_t control) const;
+  /// Of a network with so many bytes of weights: its standard deviation lies between those of the
+  /// controls by the logarithm of its bytes, below the small one's it falls with the bytes. The
+  /// large control counts for no less than the small one.
   double of(int64_t weight_bytes) const;
-  int64_t count() const { return static_cast<int64_t>(log_ratios_.size()); }
+  /// How often each control was measured, of those that are remembered.
+  int64_t count() const;
 
  private:
-  std::deque<std::pair<double, double>> log_ratios_;  ///< the last ones
+  using LogRatios = std::deque<std::pair<double, double>>;
+  std::array<LogRatios, kControls> log_ratios_;  ///< the last ones
 };
 
 /// The location of log(candidate/reference) with its uncertainty.

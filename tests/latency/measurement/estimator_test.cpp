@@ -123,9 +123,10 @@ TEST_CASE("DriftVariance tells drift between measurements from what differs betw
       DriftVariance variance;
       for (int i = 0; i < 30; ++i) {
         const double level = 1.3 + drift * rng.normal();
-        variance.learn(level + kProcess * rng.normal(), level + kProcess * rng.normal());
+        variance.learn(1, level + kProcess * rng.normal(), level + kProcess * rng.normal());
       }
-      found.push_back(variance.control());
+      found.push_back(variance.of_control(1));
+      CHECK(variance.of_control(0) == doctest::Approx(0.002 * 0.002));
     }
     CHECK(mean(found) == doctest::Approx(drift * drift).epsilon(0.1).scale(1e-4));
   }
@@ -133,16 +134,31 @@ TEST_CASE("DriftVariance tells drift between measurements from what differs betw
 
 TEST_CASE("DriftVariance starts from a prior, forgets, and spares networks that caches hold") {
   DriftVariance variance;
-  CHECK(variance.control() == doctest::Approx(0.002 * 0.002));
+  CHECK(variance.of_control(0) == doctest::Approx(0.002 * 0.002));
+  CHECK(variance.of_control(1) == doctest::Approx(0.002 * 0.002));
   CHECK(variance.of(0) == 0.0);
-  for (int i = 0; i < 40; ++i) variance.learn(0.1 * (i % 2), 0.1 * (i % 2));
-  CHECK(std::sqrt(variance.control()) == doctest::Approx(0.05).epsilon(0.05));
-  CHECK(variance.of(1 << 20) == doctest::Approx(variance.control() / 4.0));
-  CHECK(variance.of(int64_t{1} << 34) == doctest::Approx(variance.control()).epsilon(0.001));
-  for (int i = 0; i < 40; ++i) variance.learn(0.3, 0.3);
-  CHECK(std::sqrt(variance.control()) < 0.001);
+  for (int i = 0; i < 40; ++i) variance.learn(1, 0.1 * (i % 2), 0.1 * (i % 2));
+  CHECK(variance.count() == 0);  // the small control's
+  for (int i = 0; i < 40; ++i) variance.learn(0, 0.02 * (i % 2), 0.02 * (i % 2));
   CHECK(variance.count() == 40);
-  CHECK_THROWS_AS(variance.learn(0.1, std::nan("")), InvariantError);
+  const double small = std::sqrt(variance.of_control(0));
+  const double large = std::sqrt(variance.of_control(1));
+  CHECK(small == doctest::Approx(0.01).epsilon(0.05));
+  CHECK(large == doctest::Approx(0.05).epsilon(0.05));
+  const auto [small_bytes, large_bytes] = DriftVariance::kControlBytes;
+  CHECK(std::sqrt(variance.of(small_bytes / 4)) == doctest::Approx(small / 4.0));
+  CHECK(std::sqrt(variance.of(small_bytes)) == doctest::Approx(small));
+  const auto between = static_cast<int64_t>(
+      std::sqrt(static_cast<double>(small_bytes) * static_cast<double>(large_bytes)));
+  CHECK(std::sqrt(variance.of(between)) == doctest::Approx(0.5 * (small + large)));
+  CHECK(variance.of(large_bytes) == doctest::Approx(variance.of_control(1)));
+  CHECK(variance.of(int64_t{1} << 34) == doctest::Approx(variance.of_control(1)));
+  for (int i = 0; i < 40; ++i) variance.learn(1, 0.3, 0.3);
+  CHECK(std::sqrt(variance.of_control(1)) < 0.001);
+  CHECK(variance.count() == 40);
+  // A large control that stands still by chance does not spare large networks.
+  CHECK(std::sqrt(variance.of(large_bytes)) == doctest::Approx(small));
+  CHECK_THROWS_AS(variance.learn(0, 0.1, std::nan("")), InvariantError);
 }
 
 TEST_CASE("without_slow leaves out what is beyond the first decile by more than the limit") {

@@ -183,7 +183,11 @@ TEST_CASE("MeasurementSession's interval holds the board's drift, as far as the 
     MeasurementPlan plan;
     plan.sustain_s = sustain_s;
     SessionOptions options = options_for(plan, model.reference_s);
-    for (int i = 0; i < 30; ++i) options.drift.learn(drift * (i % 2), drift * (i % 2));
+    for (int i = 0; i < 30; ++i) {
+      for (const size_t control : {0, 1}) {
+        options.drift.learn(control, drift * (i % 2), drift * (i % 2));
+      }
+    }
     test::SimulatedBoard board(model, Rng(4));
     MeasurementSession session(options);
     session.set_weight_bytes(weight_bytes);
