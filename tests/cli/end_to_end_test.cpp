@@ -135,7 +135,10 @@ TEST_CASE("lathe run trains, searches, exports and reports, and its numbers hold
   CHECK(largest.at("name") == "largest of the supernet");
   CHECK(largest.at("accuracy").at("images") == result.at("front").at(0).at("test").at("images"));
   CHECK(largest.at("latencies").at(0).at("latency").at("median_ms").get<double>() > 0.0);
-  for (const Json& network : result.at("front")) CHECK(largest.at("macs") >= network.at("macs"));
+  for (const Json& network : result.at("front")) {
+    CHECK(largest.at("macs") >= network.at("macs"));
+    CHECK(largest.at("params") >= network.at("params"));
+  }
   const Json& baseline = result.at("baselines").at(1);
   CHECK(baseline.at("name") == "shufflenet_v2");
   CHECK(baseline.at("accuracy").is_null());
