@@ -229,9 +229,10 @@ function baselines(frame, metric, range) {
     if (row < 0) row = ends.length;
     ends[row] = from + width;
     const y = entry.accuracy ? plot.y(entry.accuracy.top1) : frame.bottom - 8 - 15 * row;
+    const under = y + 18 < frame.bottom ? y + 18 : y - 8; // the names of the front's networks stand above theirs
     return svg("g", { class: "baseline", on: { pointerenter: (event) => showTip(facts, event.clientX, event.clientY), pointerleave: hideTip } },
       entry.accuracy ? svg("path", { class: "basemark", d: `M${at} ${y - 7}l6 7l-6 7l-6 -7z` }) : svg("line", { class: "hit-line", x1: at, x2: at, y1: frame.top, y2: frame.bottom }),
-      svg("text", { class: "base-label", x: right ? at - 7 : at + 7, y: entry.accuracy ? y - 8 : y, "text-anchor": right ? "end" : "start", text: entry.name }));
+      svg("text", { class: "base-label", x: right ? at - 7 : at + 7, y: entry.accuracy ? under : y, "text-anchor": right ? "end" : "start", text: entry.name }));
   });
   const beyond = known.filter(({ x }) => x[0] > range.x[1]);
   const names = beyond.map(({ entry, x }, i) => svg("text", { class: "base-label", x: frame.right - 4, y: frame.bottom - 8 - 15 * (ends.length + beyond.length - 1 - i), "text-anchor": "end", text: `${entry.name} ${metric.format(x[0])} →` }));
